@@ -16,6 +16,7 @@
 #define MAX_AUTHORITY_BYTES 256u
 #define MAX_TLS_NAME_BYTES 64u
 #define MAX_LABEL_BYTES 256u
+#define MAX_SET_NAME_BYTES 192u /* with --each-address */
 #define NAME_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789-_."
 #define DEFAULT_MAX_BACKOFF_NS (30 * NS_PER_S)
 
@@ -251,6 +252,21 @@ static int read_tls(const struct verb *verb, const char *name, struct tributary_
                      MAX_TLS_NAME_BYTES);
 }
 
+static int read_each_address(const struct verb *verb, const struct endpoint_params *params,
+                             struct tributary_endpoint *endpoint)
+{
+    endpoint->each_address = params->each_address;
+    endpoint->resolve_period_ns = params->resolve_period_ns;
+    if (!params->each_address)
+        return params->resolve_period_ns == 0
+                   ? EXITS_OK
+                   : cli_wrong(verb, "--resolve-period is for --each-address only");
+    if (strlen(endpoint->name) > MAX_SET_NAME_BYTES)
+        return cli_wrong(verb, "the name '%.60s' has %zu bytes: 1 to %u with --each-address", endpoint->name,
+                         strlen(endpoint->name), MAX_SET_NAME_BYTES);
+    return EXITS_OK;
+}
+
 static int read_times(const struct verb *verb, const struct endpoint_params *params,
                       struct tributary_endpoint *endpoint)
 {
@@ -298,6 +314,8 @@ int endpoint_params_read(const struct verb *verb, const struct endpoint_params *
         result = read_authority(verb, params->authority, endpoint);
     if (result == EXITS_OK)
         result = read_tls(verb, params->tls, endpoint);
+    if (result == EXITS_OK)
+        result = read_each_address(verb, params, endpoint);
     if (result == EXITS_OK)
         result = read_times(verb, params, endpoint);
     if (result == EXITS_OK)

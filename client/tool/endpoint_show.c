@@ -16,6 +16,7 @@
 #define DEFAULT_BACKOFF_NS NS_PER_S
 #define DEFAULT_MAX_BACKOFF_NS (30 * NS_PER_S)
 #define DEFAULT_CONNECT_NS (10 * NS_PER_S)
+#define DEFAULT_RESOLVE_NS (30 * NS_PER_S)
 
 /* The word with this number among words that '|' separates; the first one is number 1. 0 is the
  * default, which is the first one. */
@@ -185,6 +186,14 @@ static void put_failure(const struct tributary_producer *producer)
     put_line("  message", failure->message);
 }
 
+static void put_origin(const struct tributary_producer *producer)
+{
+    if (producer->origin == TRIBUTARY_ORIGIN_FILE)
+        put_line("defined by", producer->origin_text);
+    if (producer->origin == TRIBUTARY_ORIGIN_DNS)
+        put_line("address of", producer->origin_text);
+}
+
 void endpoint_show_whole(const struct tributary_producer *producer)
 {
     const struct tributary_endpoint *endpoint = producer->endpoint;
@@ -204,6 +213,13 @@ void endpoint_show_whole(const struct tributary_producer *producer)
     printf("decode         %.*s\n", WORD(DECODE_WORDS, endpoint->decode));
     put_line("authority", endpoint->authority[0] != '\0' ? endpoint->authority : "from the address");
     put_line("tls", endpoint->tls[0] != '\0' ? endpoint->tls : "no, plaintext");
+    put_origin(producer);
+    if (endpoint->each_address) {
+        put_time("resolve period", endpoint->resolve_period_ns, DEFAULT_RESOLVE_NS);
+        printf("addresses      %zu\n", producer->child_count);
+        for (size_t i = 0; i < producer->child_count; i++)
+            put_line("", producer->children[i]);
+    }
     put_failure(producer);
 }
 
@@ -269,6 +285,9 @@ json_t *endpoint_json(const struct tributary_endpoint *endpoint)
     put_word(object, "decode", DECODE_WORDS, endpoint->decode);
     table_put_text(object, "authority", endpoint->authority);
     table_put_text(object, "tls", endpoint->tls);
+    json_object_set_new(object, "each_address", json_boolean(endpoint->each_address));
+    if (endpoint->each_address)
+        put_ns(object, "resolve_period_ns", endpoint->resolve_period_ns, DEFAULT_RESOLVE_NS);
     return object;
 }
 
@@ -281,4 +300,22 @@ json_t *endpoint_failure_json(const struct tributary_failure *failure)
     table_put_text(object, "message", failure->message);
     table_put_moment(object, "time", failure->time_unix_nano);
     return object;
+}
+
+void endpoint_put_origin(json_t *object, const struct tributary_producer *producer)
+{
+    static const char *const origins[] = {[TRIBUTARY_ORIGIN_OPERATOR] = "operator",
+                                          [TRIBUTARY_ORIGIN_FILE] = "file",
+                                          [TRIBUTARY_ORIGIN_DNS] = "dns"};
+    json_t *children = json_array();
+
+    if (producer->origin > 0 && producer->origin < ARRAY_LEN(origins))
+        table_put_text(object, "origin", origins[producer->origin]);
+    if (producer->origin_text[0] != '\0')
+        table_put_text(object, "origin_text", producer->origin_text);
+    for (size_t i = 0; i < producer->child_count; i++)
+        json_array_append_new(children, json_string(producer->children[i]));
+    if (producer->endpoint->each_address)
+        json_object_set(object, "children", children);
+    json_decref(children);
 }

@@ -22,6 +22,9 @@ void endpoint_show_whole(const struct tributary_producer *producer);
 json_t *endpoint_json(const struct tributary_endpoint *endpoint);
 json_t *endpoint_failure_json(const struct tributary_failure *failure);
 
+/* Adds who defines the endpoint, and the names of its children, to an object. */
+void endpoint_put_origin(json_t *object, const struct tributary_producer *producer);
+
 /* Appends how its last upstream call failed, in a few words: "nothing listens at HOST:PORT".
  * Nothing where none has. */
 void endpoint_put_failure(struct buf *buf, const struct tributary_producer *producer);

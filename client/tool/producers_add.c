@@ -116,6 +116,10 @@ static const struct option options[] = {
     {0, "tls", OPTION_TEXT, "SETTING", OFFSET(params.tls),
      "a TLS setting of the server, see --upstream-tls of tributaryd; 'system' trusts the roots of the system "
      "(default: plaintext)"},
+    {0, "each-address", OPTION_FLAG, "", OFFSET(params.each_address),
+     "ADDRESS has a host name: each address that the name has now is a producer NAME@ADDRESS:PORT"},
+    {0, "resolve-period", OPTION_DURATION, "DURATION", OFFSET(params.resolve_period_ns),
+     "how often the name is looked up, with --each-address (default: 30s)"},
     {0, "replace", OPTION_FLAG, "", OFFSET(replace), "take the name over from a producer that has it"},
 };
 #define ADD_OPTIONS ARRAY_LEN(options)
@@ -126,7 +130,7 @@ static const struct option options[] = {
 static const struct option_bounds bounds[] = {
     {"backoff", MIN_NS, HOUR_NS},           {"max-backoff", MIN_NS, HOUR_NS},
     {"connect-timeout", MIN_NS, HOUR_NS},   {"first-message-timeout", MIN_NS, 24 * HOUR_NS},
-    {"idle-timeout", MIN_NS, 24 * HOUR_NS},
+    {"idle-timeout", MIN_NS, 24 * HOUR_NS}, {"resolve-period", NS_PER_S, HOUR_NS},
 };
 
 static const struct example add_examples[] = {
@@ -139,6 +143,8 @@ static const struct example add_examples[] = {
     {"tributary producers add prices [2001:db8::7]:443 feed.Prices/Follow --activation shared --metadata "
      "authorization=\"Bearer $TOKEN\" --idle-timeout 1m",
      "one upstream call for all consumers, which is made anew after a minute without a message"},
+    {"tributary producers add web web.example:9090 feed.Log/Follow --each-address --resolve-period 10s",
+     "a producer web@ADDRESS:9090 for each address of web.example, as they come and go"},
 };
 
 static const struct example update_examples[] = {

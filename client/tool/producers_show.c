@@ -95,6 +95,7 @@ static json_t *json_of(const struct tributary_producer *producer)
     table_put_number(object, "expired_activations", producer->expired_activations);
     if (producer->failure)
         json_object_set_new(object, "failure", endpoint_failure_json(producer->failure));
+    endpoint_put_origin(object, producer);
     return object;
 }
 

@@ -5,9 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/shared_bytes.h"
 #include "event/glob.h"
 #include "hub/hub_query.h"
+#include "server/dial/address_set.h"
 #include "server/dial/endpoint_check.h"
+#include "server/dial/resolver.h"
 #include "server/dial/upstream.h"
 #include "server/dial/upstream_tls.h"
 
@@ -17,9 +20,10 @@ struct dial {
     struct loop *loop;
     struct hub *hub;
     const char *allow;
+    struct resolver *resolver;
     struct upstream_thread threads[MAX_THREADS];
     size_t thread_count, next_thread;
-    size_t endpoints;
+    size_t dialled;
     struct upstream_tls *tls; /* one for each setting */
     size_t tls_count;
 };
@@ -33,14 +37,19 @@ struct dial *dial_new(struct loop *loop, struct hub *hub, const char *allow)
     dial->loop = loop;
     dial->hub = hub;
     dial->allow = allow;
-    return dial;
+    dial->resolver = resolver_new(loop);
+    if (dial->resolver)
+        return dial;
+    free(dial);
+    return NULL;
 }
 
 void dial_free(struct dial *dial)
 {
     if (!dial)
         return;
-    CHECK(dial->endpoints == 0);
+    CHECK(dial->dialled == 0);
+    resolver_free(dial->resolver);
     for (size_t i = 0; i < dial->thread_count; i++)
         framing_fini(&dial->threads[i].scan);
     for (size_t i = 0; i < dial->tls_count; i++)
@@ -106,9 +115,13 @@ static enum fault_reason find_tls(const struct dial *dial, const char *name, str
                : fault_bytes(fault, FAULT_TLS_NOT_READY, "endpoint.tls", text_bytes(name), "");
 }
 
-static void gone(void *ctx)
+static void gone(void *ctx, struct dialled *dialled)
 {
-    ((struct dial *)ctx)->endpoints--;
+    struct dial *dial = ctx;
+
+    dial->dialled--;
+    if (dialled->owner.gone)
+        dialled->owner.gone(dialled->owner.ctx);
 }
 
 static bool matches(const char *pattern, struct bytes address)
@@ -126,7 +139,7 @@ static enum fault_reason check_allowed(const struct dial *dial, const struct end
 {
     const struct bytes address = text_bytes(params->address);
 
-    if (peer_is_local(params->peer_key))
+    if (params->origin == ORIGIN_FILE || peer_is_local(params->peer_key))
         return FAULT_NONE;
     if (dial->allow && matches(dial->allow, address))
         return FAULT_NONE;
@@ -148,16 +161,37 @@ static enum fault_reason check_update(const struct dial *dial, struct bytes name
     return is_endpoint ? FAULT_NONE : fault_bytes(fault, FAULT_NOT_AN_ENDPOINT, "endpoint.name", name, NULL);
 }
 
-enum fault_reason dial_add(struct dial *dial, const struct endpoint_params *params, bool update,
-                           struct fault *fault)
+/* The last part of a long path says the most. */
+static void write_origin(const struct dialled *dialled, char *text, size_t capacity)
 {
-    struct upstream_tls *tls;
-    struct place place;
+    const char *const what = dialled->origin == ORIGIN_FILE ? "the file " : "the addresses of ";
+    const size_t size = strlen(dialled->origin_text), free_bytes = capacity - strlen(what) - 1;
+    const bool is_long = size > free_bytes;
 
-    if (endpoint_check(params, fault) || endpoint_place(params->address, &place, fault) ||
-        check_allowed(dial, params, fault) || find_tls(dial, params->tls, &tls, fault))
-        return fault->reason;
-    if (update && check_update(dial, params->name, fault))
+    snprintf(text, capacity, "%s%s%s", what, is_long ? "..." : "",
+             dialled->origin_text + (is_long ? size - free_bytes + 3 : 0));
+}
+
+enum fault_reason dial_check_origin(struct dial *dial, const char *field, struct bytes name,
+                                    struct fault *fault)
+{
+    const struct dialled *dialled = dialled_find(dial->hub, name);
+    char origin[sizeof(fault->bound)];
+
+    if (!dialled || dialled->origin == ORIGIN_OPERATOR)
+        return FAULT_NONE;
+    write_origin(dialled, origin, sizeof(origin));
+    return fault_bytes(fault, FAULT_DEFINED_ELSEWHERE, field, name, origin);
+}
+
+static enum fault_reason add_endpoint(void *ctx, const struct endpoint_params *params,
+                                      const struct place *place, const struct dialled_owner *owner,
+                                      struct dialled **dialled_out, struct fault *fault)
+{
+    struct dial *dial = ctx;
+    struct upstream_tls *tls;
+
+    if (find_tls(dial, params->tls, &tls, fault))
         return fault->reason;
     const struct endpoint_home home = {.loop = dial->loop,
                                        .hub = dial->hub,
@@ -165,7 +199,86 @@ enum fault_reason dial_add(struct dial *dial, const struct endpoint_params *para
                                        .tls = tls,
                                        .gone = gone,
                                        .ctx = dial};
-    if (endpoint_add(&home, params, &place, fault) == FAULT_NONE)
-        dial->endpoints++;
-    return fault->reason;
+    const enum fault_reason reason = endpoint_add(&home, params, place, owner, dialled_out, fault);
+
+    if (reason == FAULT_NONE)
+        dial->dialled++;
+    return reason;
+}
+
+static enum fault_reason add_set(struct dial *dial, const struct endpoint_params *params,
+                                 const struct place *place, const struct dialled_owner *owner,
+                                 struct dialled **dialled_out, struct fault *fault)
+{
+    const struct set_home home = {.loop = dial->loop,
+                                  .hub = dial->hub,
+                                  .resolver = dial->resolver,
+                                  .add = add_endpoint,
+                                  .gone = gone,
+                                  .ctx = dial};
+    const enum fault_reason reason = address_set_add(&home, params, place, owner, dialled_out, fault);
+
+    if (reason == FAULT_NONE)
+        dial->dialled++;
+    return reason;
+}
+
+static enum fault_reason check(const struct dial *dial, const struct endpoint_params *params,
+                               struct place *place_out, struct fault *fault)
+{
+    struct upstream_tls *tls;
+
+    if (endpoint_check(params, fault) || endpoint_place(params->address, place_out, fault) ||
+        endpoint_check_set(params, place_out, fault) || check_allowed(dial, params, fault))
+        return fault->reason;
+    return find_tls(dial, params->tls, &tls, fault);
+}
+
+static enum fault_reason start(struct dial *dial, const struct endpoint_params *params,
+                               const struct place *place, const struct dialled_owner *owner,
+                               struct dialled **dialled_out, struct fault *fault)
+{
+    return params->each_address ? add_set(dial, params, place, owner, dialled_out, fault)
+                                : add_endpoint(dial, params, place, owner, dialled_out, fault);
+}
+
+enum fault_reason dial_hold(struct dial *dial, const struct endpoint_params *params,
+                            const struct dialled_owner *owner, struct dialled **dialled_out,
+                            struct fault *fault)
+{
+    struct place place;
+
+    if (check(dial, params, &place, fault))
+        return fault->reason;
+    return start(dial, params, &place, owner, dialled_out, fault);
+}
+
+enum fault_reason dial_add(struct dial *dial, const struct endpoint_params *params, bool update,
+                           struct fault *fault)
+{
+    struct dialled *dialled;
+    struct place place;
+
+    if (check(dial, params, &place, fault) || (update && check_update(dial, params->name, fault)))
+        return fault->reason;
+    if (params->replace && dial_check_origin(dial, "endpoint.name", params->name, fault))
+        return fault->reason;
+    return start(dial, params, &place, NULL, &dialled, fault);
+}
+
+void dial_remove(struct dial *dial, struct bytes name, const struct dialled *dialled, int64_t drain_ns)
+{
+    dialled_remove(dial->hub, name, dialled, drain_ns);
+}
+
+struct endpoint_view dial_view(const struct producer_view *view)
+{
+    const struct dialled *dialled = view->port_ctx;
+
+    if (dialled->kind == DIALLED_ENDPOINT)
+        return endpoint_view(dialled);
+    return (struct endpoint_view){.definition = shared_bytes_view(dialled->definition),
+                                  .origin = dialled->origin,
+                                  .origin_text = dialled->origin_text,
+                                  .set = dialled};
 }

@@ -1,4 +1,5 @@
-/* dial.h - the producers that the server dials: endpoints. See endpoint.h.
+/* dial.h - the producers that the server dials: endpoints (endpoint.h), and sets of them
+ * (address_set.h).
  *
  * Threads: the loop. */
 #ifndef TRIBUTARY_SERVER_DIAL_DIAL_H
@@ -11,6 +12,7 @@ struct dial;
 struct cq_thread;
 struct loop;
 struct tls_settings;
+struct producer_view;
 
 /* `allow` is a glob for the addresses that callers on other machines may name; NULL: none. It must
  * outlive the result. NULL: out of memory. */
@@ -26,12 +28,29 @@ MUST_CHECK enum err dial_add_thread(struct dial *dial, struct cq_thread *thread)
  * Without it they can name none. ERR_NO_MEMORY: they still can name none. */
 MUST_CHECK enum err dial_use_tls(struct dial *dial, struct tls_settings *settings);
 
-/* Adds an endpoint. `update`: it takes the place of one of this name.
+/* Adds an endpoint, or a set of them. `update`: it takes the place of one of this name.
  *
  * FAULT_NONE, or what endpoint_check() and endpoint_add() say, or ADDRESS_NOT_ALLOWED, UNKNOWN_TLS
- * or TLS_NOT_READY; with `update` also PRODUCER_NOT_FOUND and NOT_AN_ENDPOINT. Then nothing was
- * added. */
+ * or TLS_NOT_READY; with `update` also PRODUCER_NOT_FOUND and NOT_AN_ENDPOINT; where an operator's
+ * would replace one of another origin, DEFINED_ELSEWHERE. Then nothing was added. */
 MUST_CHECK enum fault_reason dial_add(struct dial *dial, const struct endpoint_params *params, bool update,
                                       struct fault *fault);
+
+/* The same for an owner, who hears when it is gone. *dialled_out is valid until then. */
+MUST_CHECK enum fault_reason dial_hold(struct dial *dial, const struct endpoint_params *params,
+                                       const struct dialled_owner *owner, struct dialled **dialled_out,
+                                       struct fault *fault);
+
+/* Removes what dial_hold() has made, unless another producer has the name. `drain_ns` 0: at
+ * once. */
+void dial_remove(struct dial *dial, struct bytes name, const struct dialled *dialled, int64_t drain_ns);
+
+/* Whether an operator may remove a producer or put another one in its place. FAULT_NONE, or
+ * DEFINED_ELSEWHERE: a file or a set defines it. `field`: where the name stands in the request. */
+MUST_CHECK enum fault_reason dial_check_origin(struct dial *dial, const char *field, struct bytes name,
+                                               struct fault *fault);
+
+/* What an endpoint or a set shows. `view` is one of an endpoint, and view->port_ctx is not NULL. */
+struct endpoint_view dial_view(const struct producer_view *view);
 
 #endif

@@ -29,7 +29,7 @@ static void endpoint_free(struct endpoint *endpoint)
     endpoint_plan_fini(&endpoint->plan);
     map_fini(&endpoint->by_activation);
     pthread_mutex_destroy(&endpoint->lock);
-    shared_bytes_release(endpoint->definition);
+    dialled_fini(&endpoint->dialled);
     free(endpoint->name);
     free(endpoint);
 }
@@ -41,7 +41,7 @@ static void leave_when_idle(struct endpoint *endpoint)
         return;
     count_add(COUNT_LIVE_ENDPOINTS, -1);
     hub_unregister(endpoint->session, endpoint->end_reason);
-    endpoint->home.gone(endpoint->home.ctx);
+    endpoint->home.gone(endpoint->home.ctx, &endpoint->dialled);
     endpoint_free(endpoint);
 }
 
@@ -266,7 +266,7 @@ static const struct session_port session_port = {.welcome = welcome,
 /* ---- the beginning ---- */
 
 static struct endpoint *endpoint_new(const struct endpoint_home *home, const struct endpoint_params *params,
-                                     const struct place *place)
+                                     const struct place *place, const struct dialled_owner *owner)
 {
     struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
 
@@ -283,8 +283,7 @@ static struct endpoint *endpoint_new(const struct endpoint_home *home, const str
     list_init(&endpoint->calls);
     CHECK(pthread_mutex_init(&endpoint->lock, NULL) == 0);
     endpoint->name = strndup((const char *)params->name.data, params->name.size);
-    endpoint->definition = shared_bytes_new(params->definition);
-    if (!endpoint->name || !endpoint->definition ||
+    if (!endpoint->name || dialled_init(&endpoint->dialled, DIALLED_ENDPOINT, params, owner) != ERR_OK ||
         endpoint_plan_init(&endpoint->plan, params, place) != ERR_OK) {
         endpoint_free(endpoint);
         return NULL;
@@ -295,9 +294,10 @@ static struct endpoint *endpoint_new(const struct endpoint_home *home, const str
 }
 
 enum fault_reason endpoint_add(const struct endpoint_home *home, const struct endpoint_params *params,
-                               const struct place *place, struct fault *fault)
+                               const struct place *place, const struct dialled_owner *owner,
+                               struct dialled **dialled_out, struct fault *fault)
 {
-    struct endpoint *endpoint = endpoint_new(home, params, place);
+    struct endpoint *endpoint = endpoint_new(home, params, place, owner);
 
     if (!endpoint)
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
@@ -321,13 +321,16 @@ enum fault_reason endpoint_add(const struct endpoint_home *home, const struct en
         return fault->reason;
     }
     count_add(COUNT_LIVE_ENDPOINTS, 1);
+    *dialled_out = &endpoint->dialled;
     return FAULT_NONE;
 }
 
-struct endpoint_view endpoint_view(const void *port_ctx)
+struct endpoint_view endpoint_view(const struct dialled *dialled)
 {
-    const struct endpoint *endpoint = port_ctx;
+    const struct endpoint *endpoint = (const struct endpoint *)(const void *)dialled;
 
-    return (struct endpoint_view){.definition = shared_bytes_view(endpoint->definition),
+    return (struct endpoint_view){.definition = shared_bytes_view(dialled->definition),
+                                  .origin = dialled->origin,
+                                  .origin_text = dialled->origin_text,
                                   .upstream_calls = endpoint->call_count};
 }

@@ -13,12 +13,15 @@
 
 #include "base/fault.h"
 #include "base/place.h"
+#include "server/dial/dialled.h"
 #include "server/dial/endpoint_home.h"
-#include "server/dial/endpoint_params.h"
 
 /* For those who look at it; valid until the loop goes on. */
 struct endpoint_view {
-    struct bytes definition; /* of its parameters */
+    struct bytes definition; /* of its parameters; with ORIGIN_DNS those of its set */
+    enum endpoint_origin origin;
+    const char *origin_text;
+    const struct dialled *set; /* NULL: it is an endpoint */
     uint32_t upstream_calls;
 };
 
@@ -27,9 +30,10 @@ struct endpoint_view {
  * made. */
 MUST_CHECK enum fault_reason endpoint_add(const struct endpoint_home *home,
                                           const struct endpoint_params *params, const struct place *place,
+                                          const struct dialled_owner *owner, struct dialled **dialled_out,
                                           struct fault *fault);
 
-/* The view of an endpoint; `port_ctx` is what the hub shows of its session (hub_query.h). */
-struct endpoint_view endpoint_view(const void *port_ctx);
+/* The view of an endpoint, which is no set. */
+struct endpoint_view endpoint_view(const struct dialled *dialled);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "event/text.h"
 #include "grpc/own_mark.h"
+#include "server/dial/set_home.h"
 
 #include <grpc/grpc.h>
 #include <grpc/slice.h>
@@ -217,4 +218,26 @@ enum fault_reason endpoint_check(const struct endpoint_params *params, struct fa
         check_metadata(params, fault) || check_labels(params, fault))
         return fault->reason;
     return check_times(params, fault);
+}
+
+enum fault_reason endpoint_check_set(const struct endpoint_params *params, const struct place *place,
+                                     struct fault *fault)
+{
+    const int64_t period_ns = params->resolve_period_ns;
+
+    if (!params->each_address)
+        return FAULT_NONE;
+    if (place->kind != PLACE_NAME)
+        return fault_bytes(fault, FAULT_BAD_ADDRESS, "endpoint.address", text_bytes(params->address),
+                           "with each_address a host name and a port");
+    if (params->name.size > MAX_SET_NAME_BYTES)
+        return fault_bytes(fault, FAULT_TOO_LONG, "endpoint.name", params->name,
+                           "with each_address at most 192 bytes");
+    if (params->label_count > MAX_SET_LABELS)
+        return fault_number(fault, FAULT_TOO_MANY, "endpoint.labels", params->label_count,
+                            "with each_address at most 62");
+    if (period_ns < NS_PER_S || period_ns > HOUR_NS)
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, "endpoint.resolve_period",
+                            (uint64_t)(period_ns / NS_PER_MS), "1000 to 3600000 ms");
+    return FAULT_NONE;
 }

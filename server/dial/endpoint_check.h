@@ -17,4 +17,9 @@ MUST_CHECK enum fault_reason endpoint_place(const char *address, struct place *p
  * BAD_METHOD, BAD_METADATA or OUT_OF_BOUNDS, with the field, the value and the bound. */
 MUST_CHECK enum fault_reason endpoint_check(const struct endpoint_params *params, struct fault *fault);
 
+/* Checks what only a set must be (address_set.h). FAULT_NONE, or TOO_LONG, TOO_MANY, BAD_ADDRESS or
+ * OUT_OF_BOUNDS. */
+MUST_CHECK enum fault_reason endpoint_check_set(const struct endpoint_params *params,
+                                                const struct place *place, struct fault *fault);
+
 #endif

@@ -2,6 +2,7 @@
 #ifndef TRIBUTARY_SERVER_DIAL_ENDPOINT_HOME_H
 #define TRIBUTARY_SERVER_DIAL_ENDPOINT_HOME_H
 
+struct dialled;
 struct hub;
 struct loop;
 struct upstream_thread;
@@ -12,7 +13,8 @@ struct endpoint_home {
     struct hub *hub;
     struct upstream_thread *thread; /* of its calls */
     struct upstream_tls *tls;       /* NULL: plaintext */
-    void (*gone)(void *ctx);        /* an endpoint is gone */
+    /* An endpoint is gone. */
+    void (*gone)(void *ctx, struct dialled *dialled);
     void *ctx;
 };
 

@@ -9,15 +9,16 @@
 #include "base/map.h"
 #include "base/shared_bytes.h"
 #include "hub/session_port.h"
+#include "server/dial/dialled.h"
 #include "server/dial/endpoint_home.h"
 #include "server/dial/endpoint_plan.h"
 
 struct endpoint {
+    struct dialled dialled; /* the first: see dialled.h */
     struct endpoint_home home;
     struct endpoint_plan plan;
     struct session *session;
     char *name; /* for logs */
-    struct shared_bytes *definition;
     enum session_mode mode;
     enum endpoint_restart restart;
     int64_t backoff_ns, max_backoff_ns;

@@ -22,6 +22,15 @@
 /* What becomes of an upstream call that has ended. */
 enum endpoint_restart { RESTART_ON_FAILURE = 1, RESTART_ALWAYS, RESTART_NEVER };
 
+/* Who defines an endpoint. */
+enum endpoint_origin {
+    ORIGIN_OPERATOR = 1, /* a call of Admin */
+    ORIGIN_FILE,         /* a file in --endpoints-dir */
+    ORIGIN_DNS           /* an address of a name, see address_set.h */
+};
+
+struct shared_bytes;
+
 /* Everything is copied where an endpoint is made of it. */
 struct endpoint_params {
     struct bytes name;
@@ -44,6 +53,14 @@ struct endpoint_params {
     bool replace;                                      /* false: a name that is taken is refused */
     struct bytes definition;                           /* for those who look at it; not read here */
     struct peer_key peer_key;                          /* who adds it: the name is charged to it */
+    bool each_address; /* one endpoint for each address of the name: address_set.h */
+    int64_t resolve_period_ns;
+    enum endpoint_origin origin;
+    const char *origin_text; /* the path of the file, or the name of the set; NULL: none */
+    /* Of a set's endpoints, instead of `requests` and `definition`: retained and not copied. NULL:
+     * those count. */
+    struct shared_bytes *const *shared_requests;
+    struct shared_bytes *shared_definition;
 };
 
 #endif

@@ -19,7 +19,8 @@
 static enum err copy_requests(struct endpoint_plan *plan, const struct endpoint_params *params)
 {
     for (size_t i = 0; i < params->request_count; i++) {
-        plan->requests[i] = shared_bytes_new(params->requests[i]);
+        plan->requests[i] = params->shared_requests ? shared_bytes_retain(params->shared_requests[i])
+                                                    : shared_bytes_new(params->requests[i]);
         if (!plan->requests[i])
             return ERR_NO_MEMORY;
         plan->calls.request_count++;

@@ -18,6 +18,7 @@
 #include "hub/subscription.h"
 #include "hub/subscription_port.h"
 #include "proto/field_numbers.h"
+#include "server/dial/dial.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/rpc/method_table.h"
@@ -167,6 +168,8 @@ static void remove_producer(struct unary_call *unary)
 
     if (name_check(name, "name", MAX_NAME_BYTES, &unary->fault) ||
         decode_duration((const ProtobufCMessage *)request->deadline, &deadline, &drain_ns, &unary->fault))
+        return;
+    if (dial_check_origin(unary->rpc->params.dial, "name", name, &unary->fault))
         return;
     if (request->mode == TRIBUTARY__V1__REMOVE_PRODUCER_REQUEST__MODE__CANCEL)
         drain_ns = 0;

@@ -17,6 +17,8 @@ static const struct duration_rule connect_timeout = {"endpoint.connect_timeout",
                                                      10 * NS_PER_MS, HOUR_NS, false};
 static const struct duration_rule first_message = {"endpoint.first_message_timeout", 0, 10 * NS_PER_MS,
                                                    24 * HOUR_NS, true};
+static const struct duration_rule resolve_period = {"endpoint.resolve_period", 30 * NS_PER_S, NS_PER_S,
+                                                    HOUR_NS, false};
 static const struct duration_rule idle = {"endpoint.idle_timeout", 0, 10 * NS_PER_MS, 24 * HOUR_NS, true};
 
 static enum fault_reason no_memory(struct fault *fault)
@@ -35,7 +37,11 @@ static enum fault_reason read_times(const Tributary__V1__Endpoint *from, struct 
                  {from->max_backoff, &max_backoff, &params->max_backoff_ns},
                  {from->connect_timeout, &connect_timeout, &params->connect_timeout_ns},
                  {from->first_message_timeout, &first_message, &params->first_message_timeout_ns},
-                 {from->idle_timeout, &idle, &params->idle_timeout_ns}};
+                 {from->idle_timeout, &idle, &params->idle_timeout_ns},
+                 {from->resolve_period, &resolve_period, &params->resolve_period_ns}};
+
+    if (from->resolve_period && !from->each_address)
+        return fault_set(fault, FAULT_EMPTY, "endpoint.each_address", "resolve_period is for it only");
 
     for (size_t i = 0; i < ARRAY_LEN(times); i++)
         if (decode_duration(times[i].message, times[i].rule, times[i].ns, fault))
@@ -117,6 +123,8 @@ enum fault_reason endpoint_request_read(Tributary__V1__Endpoint *from, struct en
         .metadata_count = from->n_metadata,
         .labels = request->labels,
         .label_count = from->n_labels,
+        .each_address = from->each_address,
+        .origin = ORIGIN_OPERATOR,
     };
     read_choices(from, params);
     read_lists(from, request);

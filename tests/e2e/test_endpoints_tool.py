@@ -274,6 +274,7 @@ class Commands(Tool):
                 "decode": "event-batch",
                 "authority": "a.b",
                 "tls": "partner",
+                "each_address": False,
             },
         )
         self.assertEqual(

@@ -15,7 +15,7 @@ struct parts {
     ProtobufCBinaryData *requests;
     Tributary__V1__Endpoint__MetadataEntry *metadata, **metadata_list;
     Tributary__V1__Endpoint__LabelsEntry *labels, **label_list;
-    Google__Protobuf__Duration backoff, max_backoff, connect, first_message, idle;
+    Google__Protobuf__Duration backoff, max_backoff, connect, first_message, idle, resolve;
 };
 
 static bool fill_requests(struct parts *parts, const struct tributary_endpoint *from)
@@ -91,6 +91,8 @@ static bool fill(struct parts *parts, const struct tributary_endpoint *from)
     message->connect_timeout = duration_of(&parts->connect, from->connect_timeout_ns);
     message->first_message_timeout = duration_of(&parts->first_message, from->first_message_timeout_ns);
     message->idle_timeout = duration_of(&parts->idle, from->idle_timeout_ns);
+    message->each_address = from->each_address;
+    message->resolve_period = duration_of(&parts->resolve, from->resolve_period_ns);
     return fill_requests(parts, from) && fill_metadata(parts, from) && fill_labels(parts, from);
 }
 

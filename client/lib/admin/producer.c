@@ -66,6 +66,8 @@ static bool copy_endpoint(struct parts *parts, const Tributary__V1__Endpoint *fr
         .decode = (enum tributary_endpoint_decode)from->decode,
         .authority = from->authority,
         .tls = from->tls,
+        .each_address = from->each_address != 0,
+        .resolve_period_ns = nanoseconds(from->resolve_period),
     };
     return true;
 }
@@ -119,6 +121,10 @@ static void pass_on(void (*each)(void *ctx, const struct tributary_producer *pro
         .endpoint = from->endpoint ? &parts->endpoint : NULL,
         .upstream_calls = from->upstream_calls,
         .failure = from->failure ? &parts->failure : NULL,
+        .origin = (enum tributary_origin)from->origin,
+        .origin_text = from->origin_text,
+        .children = (const char *const *)from->children,
+        .child_count = from->n_children,
     };
 
     each(ctx, &producer);

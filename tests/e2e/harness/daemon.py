@@ -47,9 +47,17 @@ def eventually(question, what, patience=PATIENCE):
 
 class Daemon:
     def __init__(
-        self, *arguments, listen=("127.0.0.1:0",), level="info", nofile=0, stderr=None, max_block_timeout="1h"
+        self,
+        *arguments,
+        listen=("127.0.0.1:0",),
+        level="info",
+        nofile=0,
+        stderr=None,
+        max_block_timeout="1h",
+        env=(),
     ):
-        """`nofile`: its RLIMIT_NOFILE; 0: as it is here. `stderr`: a descriptor in place of the file
+        """`env`: further variables of its environment.
+        `nofile`: its RLIMIT_NOFILE; 0: as it is here. `stderr`: a descriptor in place of the file
         that stderr() and log() read. `max_block_timeout`: None is the daemon's own; the default lets
         tests hold producers as long as they need to."""
         self.folder = tempfile.TemporaryDirectory(prefix="tributary-e2e-")
@@ -66,6 +74,7 @@ class Daemon:
                 command + list(arguments),
                 stdin=subprocess.DEVNULL,
                 stderr=out if stderr is None else stderr,
+                env=os.environ | dict(env),
             )
         self._channel = self._last_errors = None
         try:

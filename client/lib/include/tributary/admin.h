@@ -28,6 +28,12 @@ enum tributary_producer_kind {
     TRIBUTARY_PRODUCER_ENDPOINT = 3   /* the server dials it; it lives until it is removed */
 };
 
+enum tributary_origin {
+    TRIBUTARY_ORIGIN_OPERATOR = 1, /* tributary_producer_add() and the like */
+    TRIBUTARY_ORIGIN_FILE = 2,     /* a file in a folder of --endpoints-dir */
+    TRIBUTARY_ORIGIN_DNS = 3       /* an endpoint with each_address */
+};
+
 struct tributary_producer {
     const char *name;
     const char *peer; /* the address of the last caller */
@@ -54,6 +60,11 @@ struct tributary_producer {
     uint32_t upstream_calls;                   /* upstream calls that are open or being opened */
     /* of the last upstream call that failed; NULL: none since the last one that was accepted */
     const struct tributary_failure *failure;
+    enum tributary_origin origin; /* who defines it */
+    const char *origin_text;      /* the file, or the endpoint with each_address; else empty */
+    /* with each_address: the names of the producers that its addresses have now */
+    const char *const *children;
+    size_t child_count;
 };
 
 /* One counter of the server's metrics. */

@@ -82,6 +82,10 @@ struct tributary_endpoint {
     const char *authority; /* for `:authority`, at most 256 bytes; from the address */
     /* The name of a TLS setting of the server, or "system"; plaintext. */
     const char *tls;
+    /* One producer for each address that the host name in `address` has now. `name` then has at
+     * most 192 bytes, and there are at most 62 labels. */
+    bool each_address;
+    int64_t resolve_period_ns; /* how often the name is looked up: 1 s to 1 h; 30 s */
 };
 
 /* How an upstream call of an endpoint failed. */
