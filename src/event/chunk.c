@@ -119,6 +119,10 @@ void chunk_pick_runs(struct chunk *chunk, const struct chunk *from, const struct
 {
     const uint32_t *const from_offsets = from->offsets;
     uint64_t *const sequences = (uint64_t *)(uintptr_t)chunk->sequences;
+    const uint64_t *const from_sequences = from->sequences;
+    const uint64_t first_sequence = from->first_sequence;
+    const uint8_t *const from_data = from->data;
+    uint8_t *const data = (uint8_t *)(uintptr_t)chunk->data;
     uint32_t *const offsets = chunk->offsets;
     uint32_t count = chunk->count, offset = offsets[count];
 
@@ -128,12 +132,13 @@ void chunk_pick_runs(struct chunk *chunk, const struct chunk *from, const struct
         const uint32_t first = runs[at].first, last = runs[at].last, begin = from_offsets[first];
         const uint32_t before = offset - begin; /* modulo 2^32: what an offset moves by */
 
-        memcpy((uint8_t *)chunk->data + offset, from->data + begin, from_offsets[last] - begin);
-        for (uint32_t i = first; i < last; i++) {
-            sequences[count++] = chunk_sequence(from, i);
-            offset = from_offsets[i + 1] + before;
+        memcpy(data + offset, from_data + begin, from_offsets[last] - begin);
+        uint32_t i = first;
+        do {
+            sequences[count++] = from_sequences ? from_sequences[i] : first_sequence + i;
+            offset = from_offsets[++i] + before;
             offsets[count] = offset;
-        }
+        } while (i < last);
     }
     chunk->count = count;
 }

@@ -110,7 +110,7 @@ struct route {
     bool keeps;          /* it was taken out, and its channel has a feed that keeps the position */
     uint32_t index;      /* in inlet->routes */
     uint64_t last_taken; /* the first sequence of the last chunk of which it took something */
-    /* While a chunk is routed: what was picked for this route (match_chunk.c). */
+    /* While a chunk is routed: what was picked for this route and those like it (match_chunk.c). */
     struct route *next_picked;
     uint32_t first_run, last_run;
     bool picked;

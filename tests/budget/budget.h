@@ -41,6 +41,7 @@ struct budget_shape {
     enum budget_text text;
     uint32_t routes;
     enum budget_filter filter; /* one route wants each event; BUDGET_ALL: all of them do */
+    uint32_t alike;            /* so many routes have the same filter; 0: one */
     enum overflow overflow;
     bool pausable;
     uint32_t sources; /* the messages come from them in turn */

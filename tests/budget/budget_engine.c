@@ -25,6 +25,9 @@ static const struct budget_case cases[] = {
     {"offer-64-to-8-by-key", &route_job, {MANY, BUDGET_KEYED, .routes = 8, .filter = BUDGET_BY_KEY}},
     {"offer-64-to-8-by-topic", &route_job, {MANY, BUDGET_KEYED, .routes = 8, .filter = BUDGET_BY_TOPIC}},
     {"offer-64-to-256-by-key", &route_job, {MANY, BUDGET_KEYED, .routes = 256, .filter = BUDGET_BY_KEY}},
+    {"offer-64-to-64-by-8-keys",
+     &route_job,
+     {MANY, BUDGET_KEYED, .routes = 64, .filter = BUDGET_BY_KEY, .alike = 8}},
     {"offer-1-to-8-by-key", &route_job, {ONE, BUDGET_KEYED, .routes = 8, .filter = BUDGET_BY_KEY}},
     {"offer-1-to-8-by-topic", &route_job, {ONE, BUDGET_KEYED, .routes = 8, .filter = BUDGET_BY_TOPIC}},
 

@@ -66,7 +66,7 @@ static void put_envelope(struct buf *message, bool wide)
 
 void budget_message(const struct budget_shape *shape, uint32_t number, struct buf *message)
 {
-    uint32_t kinds = MAX_OF(KINDS, shape->routes);
+    uint32_t kinds = MAX_OF(KINDS, shape->routes / MAX_OF(shape->alike, 1u));
 
     CHECK(message->size == 0);
     for (uint32_t i = number * shape->events; i < (number + 1) * shape->events; i++)

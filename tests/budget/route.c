@@ -36,6 +36,12 @@ static struct filter *filter_for(enum budget_filter filter, uint32_t number)
     return made;
 }
 
+/* How many routes want each event. */
+static uint32_t wanted_by(const struct budget_shape *shape)
+{
+    return shape->filter == BUDGET_ALL ? shape->routes : MAX_OF(shape->alike, 1u);
+}
+
 static void open_job(const struct budget_shape *shape)
 {
     state.shape = *shape;
@@ -45,7 +51,7 @@ static void open_job(const struct budget_shape *shape)
         struct subscription_params params = subscription_params_of(NULL);
 
         filter_free(params.filter);
-        params.filter = filter_for(shape->filter, i);
+        params.filter = filter_for(shape->filter, i / MAX_OF(shape->alike, 1u));
         params.limits = (struct chan_limits){
             .max_events = 1u << 20, .max_bytes = 1u << 30, .fallback = OVERFLOW_DROP_OLDEST};
         consumer_join(&state.consumers[i], &state.fixture, params);
@@ -88,10 +94,8 @@ static void finish(void)
             chan_delivered(consumer->chan, &consumer->batch);
         }
     }
-    CHECK(dequeued == offered * (shape->filter == BUDGET_ALL ? shape->routes : 1));
-    CHECK(state.matched ==
-          shape->messages *
-              (shape->filter == BUDGET_ALL ? shape->routes : MIN_OF(shape->events, shape->routes)));
+    CHECK(dequeued == offered * wanted_by(shape));
+    CHECK(state.matched == shape->messages * MIN_OF(shape->events * wanted_by(shape), shape->routes));
     for (uint32_t i = 0; i < shape->messages; i++)
         chunk_release(state.chunks[i]);
 }

@@ -244,6 +244,40 @@ Test(hub_routing, small_runs_of_a_large_chunk_are_copied_and_others_are_not)
     }
 }
 
+Test(hub_routing, consumers_that_want_the_same_share_what_was_copied_for_them)
+{
+    struct hub_fixture fixture;
+    struct consumer consumers[3], other;
+    struct chunk *chunks[ARRAY_LEN(consumers)];
+    struct putter putter;
+
+    hub_fixture_open(&fixture);
+    for (size_t i = 0; i < ARRAY_LEN(consumers); i++)
+        consumer_join(&consumers[i], &fixture, subscription_params_of("a"));
+    consumer_join(&other, &fixture, subscription_params_of("b"));
+    putter_open(&putter, &fixture, "web");
+    int64_t before = count_get(COUNT_LIVE_CHUNKS);
+    cr_assert_eq(putter_put(&putter, chunk_of_letters("accaccb", 100)), ERR_OK);
+    cr_assert_eq(putter.offer.matched, 4);
+    cr_assert_eq(count_get(COUNT_LIVE_CHUNKS), before + 2, "one of them is for the other consumer");
+    for (size_t i = 0; i < ARRAY_LEN(consumers); i++) {
+        cr_assert(!chan_dequeue(consumers[i].chan, &consumers[i].batch, 1024, 1 << 20, clock_mono_ns()));
+        cr_assert_eq(consumers[i].batch.count, 1);
+        cr_assert_eq(consumers[i].batch.events, 2);
+        chunks[i] = consumers[i].batch.entries[0].chunk;
+        cr_assert_eq(chunks[i], chunks[0]);
+    }
+    cr_assert_eq(chunk_sequence(chunks[0], 1), 4);
+    for (size_t i = 0; i < ARRAY_LEN(consumers); i++)
+        chan_delivered(consumers[i].chan, &consumers[i].batch);
+    cr_assert_eq(count_get(COUNT_LIVE_CHUNKS), before + 1);
+    putter_leave(&putter);
+    for (size_t i = 0; i < ARRAY_LEN(consumers); i++)
+        consumer_leave(&consumers[i]);
+    consumer_leave(&other);
+    hub_fixture_close(&fixture);
+}
+
 static void copy_view(void *ctx, const struct producer_view *view)
 {
     *(struct producer_view *)ctx = *view;
