@@ -146,11 +146,13 @@ static bool plain_failure(const struct tributary_producer *producer, char *text,
 {
     const struct tributary_failure *failure = producer->failure;
     struct tributary_status status = {.code = (enum tributary_code)failure->code};
+    /* the peer of an endpoint is its address; a change has no more */
+    const char *address = producer->endpoint ? producer->endpoint->address : producer->peer;
 
-    if (!failure->dialling || !producer->endpoint)
+    if (!failure->dialling)
         return false;
     snprintf(status.message, sizeof(status.message), "%s", failure->message);
-    return plain_error(&status, producer->endpoint->address, text, capacity);
+    return plain_error(&status, address, text, capacity);
 }
 
 void endpoint_put_failure(struct buf *buf, const struct tributary_producer *producer)

@@ -14,7 +14,7 @@ static bool is_session(const struct tributary_producer *producer)
     return producer->kind == TRIBUTARY_PRODUCER_SESSION;
 }
 
-static const char *kind_of(const struct tributary_producer *producer)
+const char *producer_kind_name(const struct tributary_producer *producer)
 {
     switch (producer->kind) {
     case TRIBUTARY_PRODUCER_TRANSIENT:
@@ -67,14 +67,14 @@ static json_t *session_of(const struct tributary_producer *producer)
     return object;
 }
 
-static json_t *json_of(const struct tributary_producer *producer)
+json_t *producer_json(const struct tributary_producer *producer)
 {
     json_t *object = json_object();
     char epoch[24];
 
     snprintf(epoch, sizeof(epoch), "%" PRIu64, producer->epoch);
     table_put_text(object, "name", producer->name);
-    table_put_text(object, "kind", kind_of(producer));
+    table_put_text(object, "kind", producer_kind_name(producer));
     table_put_text(object, "state", tributary_state_name(producer->state));
     table_put_text(object, "epoch", epoch);
     table_put_number(object, "last_sequence", producer->last_sequence);
@@ -101,7 +101,7 @@ static json_t *json_of(const struct tributary_producer *producer)
 
 void producer_show_json(const struct tributary_producer *producer)
 {
-    table_print_json(json_of(producer), stdout);
+    table_print_json(producer_json(producer), stdout);
 }
 
 static const struct text_column columns[] = {
@@ -160,7 +160,7 @@ static void put_cells(struct text_table *table, const struct tributary_producer 
     put_labels(&labels, producer);
     buf_byte(&labels, 0);
     text_table_cell(table, producer->name);
-    text_table_cell(table, is_session(producer) ? mode_of(producer) : kind_of(producer));
+    text_table_cell(table, is_session(producer) ? mode_of(producer) : producer_kind_name(producer));
     text_table_cell(table, tributary_state_name(producer->state));
     text_table_format(table, "%" PRIu64, producer->last_sequence);
     text_table_cell(table, size);
@@ -181,7 +181,7 @@ void producer_show_row(struct text_table *table, const struct tributary_producer
 {
     text_table_row(table, "", rank(producer, order));
     if (form == LIST_JSON)
-        list_json_cell(table, json_of(producer));
+        list_json_cell(table, producer_json(producer));
     else
         put_cells(table, producer);
 }
@@ -215,8 +215,8 @@ void producer_show_whole(const struct tributary_producer *producer)
     bytes_text(producer->published.bytes, size, sizeof(size));
     printf("name           %s\nkind           %s\nstate          %s\nepoch          %" PRIu64
            "\nlast sequence  %" PRIu64 "\n",
-           producer->name, kind_of(producer), tributary_state_name(producer->state), producer->epoch,
-           producer->last_sequence);
+           producer->name, producer_kind_name(producer), tributary_state_name(producer->state),
+           producer->epoch, producer->last_sequence);
     printf("published      %" PRIu64 " events, %s\n", producer->published.events, size);
     if (!producer->endpoint)
         printf("open calls     %u, of which %u blocked\n", producer->open_calls, producer->blocked_calls);

@@ -15,6 +15,12 @@ void producer_show_table(struct text_table *table, enum list_form form);
 void producer_show_row(struct text_table *table, const struct tributary_producer *producer,
                        enum list_form form, enum producer_order order);
 
+/* "transient", "session" or "endpoint". */
+const char *producer_kind_name(const struct tributary_producer *producer);
+
+/* The producer as an object. The caller owns the reference. */
+json_t *producer_json(const struct tributary_producer *producer);
+
 /* Prints one producer to standard output: in full, or as JSON on one line. */
 void producer_show_whole(const struct tributary_producer *producer);
 void producer_show_json(const struct tributary_producer *producer);

@@ -64,6 +64,17 @@ void table_print_json(json_t *object, FILE *out)
     free(text);
 }
 
+void table_add_json(json_t *object, struct buf *out)
+{
+    char *text = json_text(object);
+
+    if (text) {
+        buf_text(out, text);
+        buf_byte(out, '\n');
+    }
+    free(text);
+}
+
 void list_init(struct text_table *table, const struct text_column *columns, size_t count, enum list_form form)
 {
     text_table_init(table, columns, form == LIST_JSON ? 0 : count, form == LIST_WIDE);

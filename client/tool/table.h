@@ -18,6 +18,8 @@ void table_put_moment(json_t *object, const char *name, uint64_t unix_nano); /* 
 
 /* Prints the object as one line, and releases the reference. */
 void table_print_json(json_t *object, FILE *out);
+/* The same, appended to a buffer. */
+void table_add_json(json_t *object, struct buf *out);
 
 /* Writes the age of a moment for people: "3 s ago", or "never" for 0. */
 void table_age(uint64_t unix_nano, char *text, size_t capacity);

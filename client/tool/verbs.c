@@ -4,14 +4,23 @@
 #include "base/base.h"
 #include "client/tool/verb_list.h"
 
-static const struct verb *const verbs[] = {&verb_pub,           &verb_sub,
-                                           &verb_serve,         &verb_status,
-                                           &verb_producers_ls,  &verb_producers_get,
-                                           &verb_producers_add, &verb_producers_update,
-                                           &verb_producers_rm,  &verb_producers_drain,
-                                           &verb_subs_ls,       &verb_subs_kick,
-                                           &verb_bench_pub,     &verb_bench_sub,
-                                           &verb_bench_latency, &verb_completion,
+static const struct verb *const verbs[] = {&verb_pub,
+                                           &verb_sub,
+                                           &verb_serve,
+                                           &verb_status,
+                                           &verb_producers_ls,
+                                           &verb_producers_get,
+                                           &verb_producers_add,
+                                           &verb_producers_update,
+                                           &verb_producers_rm,
+                                           &verb_producers_drain,
+                                           &verb_producers_watch,
+                                           &verb_subs_ls,
+                                           &verb_subs_kick,
+                                           &verb_bench_pub,
+                                           &verb_bench_sub,
+                                           &verb_bench_latency,
+                                           &verb_completion,
                                            &verb_version};
 
 void verbs_install(void)

@@ -14,6 +14,7 @@ extern const struct verb verb_producers_add;    /* producers_add.c */
 extern const struct verb verb_producers_update; /* producers_add.c */
 extern const struct verb verb_producers_rm;     /* producers_rm.c */
 extern const struct verb verb_producers_drain;  /* producers_rm.c */
+extern const struct verb verb_producers_watch;  /* producers_watch.c */
 extern const struct verb verb_subs_ls;          /* subs.c */
 extern const struct verb verb_subs_kick;        /* subs.c */
 extern const struct verb verb_bench_pub;        /* bench_pub.c */

@@ -53,9 +53,6 @@ static void show_portion(struct changes *changes)
             enter_phase(changes, CHANGES_COMPLETE);
         break;
     case CHANGES_COMPLETE:
-        changes->phase = CHANGES_LIVE;
-        changes->params.port->complete(changes->params.ctx);
-        break;
     case CHANGES_LIVE:
         break;
     }
@@ -117,8 +114,13 @@ bool changes_read(struct changes *changes)
     const uint64_t missed = change_log_missed(changes->hub->change_log, &changes->reader);
 
     if (missed > 0) {
-        enter_phase(changes, changes->params.snapshot ? CHANGES_PRODUCERS : CHANGES_LIVE);
+        enter_phase(changes, changes->params.snapshot ? CHANGES_PRODUCERS : CHANGES_COMPLETE);
         changes->params.port->missed(changes->params.ctx, missed);
+        return true;
+    }
+    if (changes->phase == CHANGES_COMPLETE) {
+        changes->phase = CHANGES_LIVE;
+        changes->params.port->complete(changes->params.ctx);
         return true;
     }
     if (show_changes(changes))
@@ -170,7 +172,7 @@ enum fault_reason changes_open(struct hub *hub, struct changes *changes, const s
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     }
     changes->charge = charge;
-    enter_phase(changes, params->snapshot ? CHANGES_PRODUCERS : CHANGES_LIVE);
+    enter_phase(changes, params->snapshot ? CHANGES_PRODUCERS : CHANGES_COMPLETE);
     hub->watch_count++;
     count_add(COUNT_LIVE_WATCHES, 1);
     producer_sampler_start(hub->producer_sampler);

@@ -27,7 +27,7 @@ struct peer_count;
 struct changes_port {
     void (*producer)(void *ctx, const struct producer_view *view);
     void (*subscription)(void *ctx, const struct subscription_view *view);
-    void (*complete)(void *ctx); /* everything that is there was shown */
+    void (*complete)(void *ctx); /* everything that is there was shown, where that is wanted */
     void (*change)(void *ctx, const struct change *change);
     /* So many changes are left out. The snapshot is shown anew, where it is wanted. */
     void (*missed)(void *ctx, uint64_t count);

@@ -1,4 +1,4 @@
-/* producer.h - passes a producer on in the public structs. Any thread but the client thread. */
+/* producer.h - passes a producer on in the public structs. Any thread. */
 #ifndef TRIBUTARY_CLIENT_ADMIN_PRODUCER_H
 #define TRIBUTARY_CLIENT_ADMIN_PRODUCER_H
 

@@ -1,8 +1,9 @@
 /* subscriptions.c - the functions of tributary/subscriptions.h: as in admin.c. */
-#include "client/lib/admin/admin_call.h"
+#include "client/lib/admin/subscription.h"
 
 #include <stdlib.h>
 
+#include "client/lib/admin/admin_call.h"
 #include "client/lib/core/status.h"
 #include "tributary/v1/admin.pb-c.h"
 
@@ -38,9 +39,8 @@ static struct tributary_source_totals source_totals(const Tributary__V1__Subscri
                                             admin_totals(from->queued)};
 }
 
-/* False: out of memory. */
-static bool show_subscription(const struct tributary_subscriptions_query *query,
-                              const Tributary__V1__Subscription *from)
+bool admin_show_subscription(void (*each)(void *ctx, const struct tributary_subscription *subscription),
+                             void *ctx, const Tributary__V1__Subscription *from)
 {
     struct tributary_loss_totals *losses = calloc(from->n_losses + 1, sizeof(*losses));
     struct tributary_source_totals *sources = calloc(from->n_sources + 1, sizeof(*sources));
@@ -75,7 +75,7 @@ static bool show_subscription(const struct tributary_subscriptions_query *query,
             .draining = from->draining != 0,
         };
 
-        query->each(query->ctx, &subscription);
+        each(ctx, &subscription);
     }
     free(losses);
     free(sources);
@@ -106,7 +106,7 @@ enum tributary_code tributary_subscriptions(struct tributary *client,
         if (!answer)
             break;
         for (size_t i = 0; i < answer->n_subscriptions; i++) {
-            if (!show_subscription(query, answer->subscriptions[i]))
+            if (!admin_show_subscription(query->each, query->ctx, answer->subscriptions[i]))
                 status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
         }
         more = admin_next_page(&token, answer->next_page_token, &pages);

@@ -139,6 +139,6 @@ class WithChanges:
     def changes(self, channel=None, complete=True, **options):
         stream = Changes(channel or self.channel(), **options)
         self.addCleanup(stream.cancel)
-        if complete and not options.get("skip_snapshot"):
+        if complete:
             stream.wait_complete()
         return stream

@@ -9,6 +9,7 @@
  *   admin.h          ask the server about itself and about producers
  *   endpoint.h       add producers that the server dials
  *   subscriptions.h  list and end the subscriptions of others
+ *   changes.h        hear of producers and subscriptions as they come, change and go
  *
  * A first call:
  *
@@ -96,8 +97,8 @@ TRIBUTARY_API enum tributary_code tributary_connect(const struct tributary_optio
                                                     struct tributary_status *status);
 
 /* Ends the client, its connections and its thread, and waits until the thread has ended. Free the
- * client's publishers, sessions and subscribers first. No call may be running. Never call this from
- * a callback. NULL is allowed. */
+ * client's publishers, sessions, subscribers and readers of changes first. No call may be running.
+ * Never call this from a callback. NULL is allowed. */
 TRIBUTARY_API void tributary_free(struct tributary *client);
 
 #include "endpoint.h"
@@ -107,6 +108,7 @@ TRIBUTARY_API void tributary_free(struct tributary *client);
 #include "subscribe.h"
 #include "reader.h"
 #include "subscriptions.h"
+#include "changes.h"
 
 #ifdef __cplusplus
 }
