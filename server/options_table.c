@@ -22,7 +22,8 @@ const struct option option_table[] = {
      OPTION_FLAG, FIELD(insecure_listen), 0, 0},
     {"dial-allow", "PATTERN",
      "addresses that callers on other machines may let the server dial (AddProducer): `*` any run of "
-     "characters, `?` one (default: none; callers on this machine may name any)",
+     "characters, `?` one; unix sockets only behind unix: or unix-abstract: (default: none; callers on this "
+     "machine may name any)",
      OPTION_TEXT, FIELD(dial_allow), 1, 256},
     {"upstream-tls", "NAME:KEY=VALUE,...",
      "a TLS setting that endpoints may name; ca=FILE: the roots to trust (default: the system's), "

@@ -10,6 +10,7 @@
 #include "base/quantity.h"
 #include "client/tool/cli.h"
 #include "client/tool/exits.h"
+#include "event/field_path.h"
 #include "event/text.h"
 
 #define MAX_PRODUCER_NAME_BYTES 256u
@@ -267,6 +268,18 @@ static int read_each_address(const struct verb *verb, const struct endpoint_para
     return EXITS_OK;
 }
 
+/* "3", or "1.3.2". */
+static int read_path(const struct verb *verb, const char *option, const char *text, const char **path_out)
+{
+    struct field_path path;
+
+    *path_out = text;
+    return !text || field_path_parse(text, &path)
+               ? EXITS_OK
+               : cli_wrong(verb, "--%s '%.100s': 1 to %u field numbers, such as 3 or 1.3.2", option, text,
+                           FIELD_PATH_DEPTH);
+}
+
 static int read_times(const struct verb *verb, const struct endpoint_params *params,
                       struct tributary_endpoint *endpoint)
 {
@@ -316,6 +329,12 @@ int endpoint_params_read(const struct verb *verb, const struct endpoint_params *
         result = read_tls(verb, params->tls, endpoint);
     if (result == EXITS_OK)
         result = read_each_address(verb, params, endpoint);
+    if (result == EXITS_OK)
+        result = read_path(verb, "key-field", params->key_field, &endpoint->key_field);
+    if (result == EXITS_OK)
+        result = read_path(verb, "time-field", params->time_field, &endpoint->time_field);
+    endpoint->history_events = (uint32_t)params->history_events;
+    endpoint->history_bytes = params->history_bytes;
     if (result == EXITS_OK)
         result = read_times(verb, params, endpoint);
     if (result == EXITS_OK)

@@ -22,9 +22,10 @@ struct endpoint_params {
     struct text_list metadata, labels;
     int64_t backoff_ns, max_backoff_ns, connect_timeout_ns; /* 0: not given, as of the next two */
     int64_t first_message_timeout_ns, idle_timeout_ns;
-    const char *authority, *tls;
+    const char *authority, *tls, *key_field, *time_field;
     bool each_address;
-    int64_t resolve_period_ns; /* 0: not given */
+    int64_t resolve_period_ns;              /* 0: not given */
+    uint64_t history_events, history_bytes; /* 0: not given */
 };
 #define ENDPOINT_NOT_GIVEN UINT32_MAX
 #define ENDPOINT_PARAMS_INIT                                                                                 \

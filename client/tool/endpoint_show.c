@@ -17,6 +17,8 @@
 #define DEFAULT_MAX_BACKOFF_NS (30 * NS_PER_S)
 #define DEFAULT_CONNECT_NS (10 * NS_PER_S)
 #define DEFAULT_RESOLVE_NS (30 * NS_PER_S)
+#define DEFAULT_HISTORY_EVENTS 1024u
+#define DEFAULT_HISTORY_BYTES (UINT64_C(1) << 20)
 
 /* The word with this number among words that '|' separates; the first one is number 1. 0 is the
  * default, which is the first one. */
@@ -136,6 +138,24 @@ static void put_times(const struct tributary_endpoint *endpoint)
     put_time("idle", endpoint->idle_timeout_ns, 0);
 }
 
+static void put_stored(const struct tributary_endpoint *endpoint)
+{
+    char text[64];
+    char size[32];
+
+    if (endpoint->key_field[0] != '\0')
+        put_line("key field", endpoint->key_field);
+    if (endpoint->time_field[0] != '\0')
+        put_line("time field", endpoint->time_field);
+    if (endpoint->history_events == 0 && endpoint->history_bytes == 0)
+        return;
+    bytes_text(endpoint->history_bytes > 0 ? endpoint->history_bytes : DEFAULT_HISTORY_BYTES, size,
+               sizeof(size));
+    snprintf(text, sizeof(text), "%u events, %s",
+             endpoint->history_events > 0 ? endpoint->history_events : DEFAULT_HISTORY_EVENTS, size);
+    put_line("history", text);
+}
+
 static const char *where_of(const struct tributary_failure *failure)
 {
     return failure->dialling ? "DIAL" : "STREAM";
@@ -222,6 +242,7 @@ void endpoint_show_whole(const struct tributary_producer *producer)
         for (size_t i = 0; i < producer->child_count; i++)
             put_line("", producer->children[i]);
     }
+    put_stored(endpoint);
     put_failure(producer);
 }
 
@@ -290,6 +311,10 @@ json_t *endpoint_json(const struct tributary_endpoint *endpoint)
     json_object_set_new(object, "each_address", json_boolean(endpoint->each_address));
     if (endpoint->each_address)
         put_ns(object, "resolve_period_ns", endpoint->resolve_period_ns, DEFAULT_RESOLVE_NS);
+    table_put_text(object, "key_field", endpoint->key_field);
+    table_put_text(object, "time_field", endpoint->time_field);
+    table_put_number(object, "history_events", endpoint->history_events);
+    table_put_number(object, "history_bytes", endpoint->history_bytes);
     return object;
 }
 

@@ -111,6 +111,16 @@ static const struct option options[] = {
     {0, "decode", OPTION_CHOICE, DECODE_WORDS, OFFSET(params.decode),
      "what the messages are: EventBatch, or any bytes, which become the data of one event each (default: "
      "auto, which is event-batch for a method Upstream/Produce)"},
+    {0, "key-field", OPTION_TEXT, "PATH", OFFSET(params.key_field),
+     "where each message has the key of its event: a field number, or numbers with dots, such as 1.3.2; with "
+     "--decode raw"},
+    {0, "time-field", OPTION_TEXT, "PATH", OFFSET(params.time_field),
+     "where it has the time: a Timestamp, or a fixed64 or varint of nanoseconds since 1970"},
+    {0, "history-events", OPTION_NUMBER, "COUNT", OFFSET(params.history_events),
+     "keep so many events for 'sub --last', from the first one on; with --activation shared or by-request "
+     "(default: as all producers have it)"},
+    {0, "history-bytes", OPTION_BYTES, "BYTES", OFFSET(params.history_bytes),
+     "and so many bytes of them at most (default: 1MiB)"},
     {0, "authority", OPTION_TEXT, "NAME", OFFSET(params.authority),
      "for ':authority' (default: from the address)"},
     {0, "tls", OPTION_TEXT, "SETTING", OFFSET(params.tls),
@@ -128,9 +138,14 @@ static const struct option options[] = {
 #define MIN_NS (10 * NS_PER_MS)
 #define HOUR_NS (3600 * NS_PER_S)
 static const struct option_bounds bounds[] = {
-    {"backoff", MIN_NS, HOUR_NS},           {"max-backoff", MIN_NS, HOUR_NS},
-    {"connect-timeout", MIN_NS, HOUR_NS},   {"first-message-timeout", MIN_NS, 24 * HOUR_NS},
-    {"idle-timeout", MIN_NS, 24 * HOUR_NS}, {"resolve-period", NS_PER_S, HOUR_NS},
+    {"backoff", MIN_NS, HOUR_NS},
+    {"max-backoff", MIN_NS, HOUR_NS},
+    {"connect-timeout", MIN_NS, HOUR_NS},
+    {"first-message-timeout", MIN_NS, 24 * HOUR_NS},
+    {"idle-timeout", MIN_NS, 24 * HOUR_NS},
+    {"resolve-period", NS_PER_S, HOUR_NS},
+    {"history-events", 1, 1024},
+    {"history-bytes", 1024, 16 << 20},
 };
 
 static const struct example add_examples[] = {

@@ -124,26 +124,53 @@ static void gone(void *ctx, struct dialled *dialled)
         dialled->owner.gone(dialled->owner.ctx);
 }
 
-static bool matches(const char *pattern, struct bytes address)
+static bool matches(const char *pattern, const char *address)
 {
     uint64_t masks[MAX_GLOB_MASKS];
     const struct glob glob = glob_compile(text_bytes(pattern), masks);
 
-    return glob_matches(&glob, address);
+    return glob_matches(&glob, text_bytes(address));
+}
+
+/* What a pattern may begin with. It then holds for places of this kind only. */
+static const struct {
+    const char *prefix;
+    enum place_kind kind;
+} schemes[] = {
+    {"dns:", PLACE_NAME},
+    {"ipv4:", PLACE_IPV4},
+    {"ipv6:", PLACE_IPV6},
+    {"unix:", PLACE_UNIX},
+    {"unix-abstract:", PLACE_ABSTRACT},
+};
+
+/* Without one of these words it holds for hosts, and never for unix sockets. */
+bool dial_allows(const char *pattern, const struct place *place)
+{
+    const bool is_unix = place->kind == PLACE_UNIX || place->kind == PLACE_ABSTRACT;
+    char text[PLACE_TEXT_CAPACITY];
+
+    place_text(place, text);
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+        const size_t size = strlen(schemes[i].prefix);
+
+        if (strncmp(pattern, schemes[i].prefix, size) != 0)
+            continue;
+        return place->kind == schemes[i].kind && matches(is_unix ? pattern : pattern + size, text);
+    }
+    return !is_unix && matches(pattern, text);
 }
 
 /* Who may log in to this machine may reach what it reaches. Others could use the server to reach
  * what they cannot. */
 static enum fault_reason check_allowed(const struct dial *dial, const struct endpoint_params *params,
-                                       struct fault *fault)
+                                       const struct place *place, struct fault *fault)
 {
-    const struct bytes address = text_bytes(params->address);
-
     if (params->origin == ORIGIN_FILE || peer_is_local(params->peer_key))
         return FAULT_NONE;
-    if (dial->allow && matches(dial->allow, address))
+    if (dial->allow && dial_allows(dial->allow, place))
         return FAULT_NONE;
-    return fault_bytes(fault, FAULT_ADDRESS_NOT_ALLOWED, "endpoint.address", address,
+    return fault_bytes(fault, FAULT_ADDRESS_NOT_ALLOWED, "endpoint.address", text_bytes(params->address),
                        dial->allow ? "--dial-allow" : "callers on other machines need --dial-allow");
 }
 
@@ -229,7 +256,7 @@ static enum fault_reason check(const struct dial *dial, const struct endpoint_pa
     struct upstream_tls *tls;
 
     if (endpoint_check(params, fault) || endpoint_place(params->address, place_out, fault) ||
-        endpoint_check_set(params, place_out, fault) || check_allowed(dial, params, fault))
+        endpoint_check_set(params, place_out, fault) || check_allowed(dial, params, place_out, fault))
         return fault->reason;
     return find_tls(dial, params->tls, &tls, fault);
 }

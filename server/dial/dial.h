@@ -14,8 +14,12 @@ struct loop;
 struct tls_settings;
 struct producer_view;
 
-/* `allow` is a glob for the addresses that callers on other machines may name; NULL: none. It must
- * outlive the result. NULL: out of memory. */
+/* Whether a pattern of --dial-allow holds for a place. Without a scheme (dns:, ipv4:, ipv6:, unix:,
+ * unix-abstract:) it is a glob for HOST:PORT, and holds for no unix socket. Any thread. */
+bool dial_allows(const char *pattern, const struct place *place);
+
+/* `allow` is such a pattern, for the places that callers on other machines may name; NULL: none. It
+ * must outlive the result. NULL: out of memory. */
 struct dial *dial_new(struct loop *loop, struct hub *hub, const char *allow);
 /* After the hub has ended all sessions. NULL is allowed. */
 void dial_free(struct dial *dial);

@@ -308,6 +308,7 @@ enum fault_reason endpoint_add(const struct endpoint_home *home, const struct en
                                            .label_count = params->label_count,
                                            .mode = params->mode,
                                            .same_request = params->request_count > 0,
+                                           .history = params->history,
                                            .reject_duplicate = !params->replace,
                                            .peer = params->address,
                                            .peer_key = params->peer_key,

@@ -5,15 +5,13 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "event/field_path.h"
 #include "event/text.h"
 #include "grpc/own_mark.h"
 #include "server/dial/set_home.h"
 
 #include <grpc/grpc.h>
 #include <grpc/slice.h>
-
-#define MIN_TIME_NS (10 * NS_PER_MS)
-#define HOUR_NS (3600 * NS_PER_S)
 
 /* ---- the address ---- */
 
@@ -180,11 +178,11 @@ static enum fault_reason check_times(const struct endpoint_params *params, struc
         int64_t value_ns, max_ns;
         bool may_be_none;
     } times[] = {
-        {"endpoint.backoff", params->backoff_ns, HOUR_NS, false},
-        {"endpoint.max_backoff", params->max_backoff_ns, HOUR_NS, false},
-        {"endpoint.connect_timeout", params->connect_timeout_ns, HOUR_NS, false},
-        {"endpoint.first_message_timeout", params->first_message_timeout_ns, 24 * HOUR_NS, true},
-        {"endpoint.idle_timeout", params->idle_timeout_ns, 24 * HOUR_NS, true},
+        {"endpoint.backoff", params->backoff_ns, MAX_ENDPOINT_WAIT_NS, false},
+        {"endpoint.max_backoff", params->max_backoff_ns, MAX_ENDPOINT_WAIT_NS, false},
+        {"endpoint.connect_timeout", params->connect_timeout_ns, MAX_ENDPOINT_WAIT_NS, false},
+        {"endpoint.first_message_timeout", params->first_message_timeout_ns, MAX_ENDPOINT_QUIET_NS, true},
+        {"endpoint.idle_timeout", params->idle_timeout_ns, MAX_ENDPOINT_QUIET_NS, true},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(times); i++) {
@@ -192,12 +190,45 @@ static enum fault_reason check_times(const struct endpoint_params *params, struc
 
         if (times[i].may_be_none && times[i].value_ns == 0)
             continue;
-        if (times[i].value_ns >= MIN_TIME_NS && times[i].value_ns <= times[i].max_ns)
+        if (times[i].value_ns >= MIN_ENDPOINT_TIME_NS && times[i].value_ns <= times[i].max_ns)
             continue;
         snprintf(bound, sizeof(bound), "10 to %lld ms", (long long)(times[i].max_ns / NS_PER_MS));
         return fault_number(fault, FAULT_OUT_OF_BOUNDS, times[i].field,
                             (uint64_t)(times[i].value_ns / NS_PER_MS), bound);
     }
+    return FAULT_NONE;
+}
+
+static enum fault_reason check_field(const struct endpoint_params *params, const char *text, const char *name,
+                                     struct fault *fault)
+{
+    struct field_path path;
+
+    if (!text || *text == '\0')
+        return FAULT_NONE;
+    if (params->event_batch)
+        return fault_bytes(fault, FAULT_BAD_FIELD_PATH, name, text_bytes(text),
+                           "none where messages are EventBatches");
+    if (!field_path_parse(text, &path))
+        return fault_bytes(fault, FAULT_BAD_FIELD_PATH, name, text_bytes(text),
+                           "1 to 8 field numbers, such as 3 or 1.3.2");
+    return FAULT_NONE;
+}
+
+static enum fault_reason check_history(const struct endpoint_params *params, struct fault *fault)
+{
+    const struct history_bounds *history = &params->history;
+    const char *const bytes = "endpoint.history_bytes", *const events = "endpoint.history_events";
+
+    if (history->events == 0 && history->bytes == 0)
+        return FAULT_NONE;
+    if (params->mode == SESSION_PER_CONSUMER)
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, history->events > 0 ? events : bytes,
+                            history->events > 0 ? history->events : history->bytes, "none with PER_CONSUMER");
+    if (history->events == 0 || history->events > MAX_ENDPOINT_HISTORY_EVENTS)
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, events, history->events, "1 to 1024");
+    if (history->bytes < MIN_ENDPOINT_HISTORY_BYTES || history->bytes > MAX_ENDPOINT_HISTORY_BYTES)
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, bytes, history->bytes, "1024 to 16777216");
     return FAULT_NONE;
 }
 
@@ -215,7 +246,9 @@ enum fault_reason endpoint_check(const struct endpoint_params *params, struct fa
     if (!text_plain(authority))
         return fault_bytes(fault, FAULT_BAD_NAME, "endpoint.authority", authority, "printable ASCII");
     if (check_method(params->method, fault) || check_requests(params, fault) ||
-        check_metadata(params, fault) || check_labels(params, fault))
+        check_metadata(params, fault) || check_labels(params, fault) ||
+        check_field(params, params->key_field, "endpoint.key_field", fault) ||
+        check_field(params, params->time_field, "endpoint.time_field", fault) || check_history(params, fault))
         return fault->reason;
     return check_times(params, fault);
 }
@@ -236,7 +269,7 @@ enum fault_reason endpoint_check_set(const struct endpoint_params *params, const
     if (params->label_count > MAX_SET_LABELS)
         return fault_number(fault, FAULT_TOO_MANY, "endpoint.labels", params->label_count,
                             "with each_address at most 62");
-    if (period_ns < NS_PER_S || period_ns > HOUR_NS)
+    if (period_ns < NS_PER_S || period_ns > MAX_ENDPOINT_WAIT_NS)
         return fault_number(fault, FAULT_OUT_OF_BOUNDS, "endpoint.resolve_period",
                             (uint64_t)(period_ns / NS_PER_MS), "1000 to 3600000 ms");
     return FAULT_NONE;

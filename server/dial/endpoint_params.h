@@ -5,9 +5,11 @@
 #include <stdbool.h>
 
 #include "base/base.h"
+#include "base/clock.h"
 #include "base/peer.h"
 #include "event/filter.h"
 #include "hub/session_port.h"
+#include "route/history.h"
 
 /* The method that a producer implements which is made for tributary. */
 #define NATIVE_METHOD "/tributary.v1.Upstream/Produce"
@@ -18,6 +20,14 @@
 #define MAX_ENDPOINT_METADATA_BYTES (8u << 10) /* of all together */
 #define MAX_ENDPOINT_LABELS 64u
 #define MAX_METHOD_BYTES 256u
+#define MAX_ENDPOINT_HISTORY_EVENTS HISTORY_EVENTS
+#define MIN_ENDPOINT_HISTORY_BYTES UINT64_C(1024)
+#define MAX_ENDPOINT_HISTORY_BYTES (UINT64_C(16) << 20)
+
+/* The bounds of its times. */
+#define MIN_ENDPOINT_TIME_NS (10 * NS_PER_MS)
+#define MAX_ENDPOINT_WAIT_NS (3600 * NS_PER_S)       /* backoff, and to connect */
+#define MAX_ENDPOINT_QUIET_NS (24 * 3600 * NS_PER_S) /* between messages */
 
 /* What becomes of an upstream call that has ended. */
 enum endpoint_restart { RESTART_ON_FAILURE = 1, RESTART_ALWAYS, RESTART_NEVER };
@@ -48,6 +58,10 @@ struct endpoint_params {
     enum endpoint_restart restart;
     bool keep_open;   /* this side of a call does not close */
     bool event_batch; /* messages are EventBatches; false: any bytes */
+    /* Of any bytes: where a message has the key and the time of its event (event/field_path.h).
+     * Empty or NULL: nowhere. */
+    const char *key_field, *time_field;
+    struct history_bounds history; /* zero: as other producers have it */
     int64_t backoff_ns, max_backoff_ns, connect_timeout_ns;
     int64_t first_message_timeout_ns, idle_timeout_ns; /* 0: none */
     bool replace;                                      /* false: a name that is taken is refused */

@@ -58,6 +58,10 @@ enum err endpoint_plan_init(struct endpoint_plan *plan, const struct endpoint_pa
     calls->is_native = strcmp(plan->method, NATIVE_METHOD) == 0;
     calls->event_batch = params->event_batch;
     calls->content_type = text_bytes(plan->content_type);
+    if (params->key_field && params->key_field[0] != '\0')
+        CHECK(field_path_parse(params->key_field, &calls->key_field)); /* it was checked */
+    if (params->time_field && params->time_field[0] != '\0')
+        CHECK(field_path_parse(params->time_field, &calls->time_field));
     calls->connect_timeout_ns = params->connect_timeout_ns;
     calls->first_message_timeout_ns = params->first_message_timeout_ns;
     calls->idle_timeout_ns = params->idle_timeout_ns;

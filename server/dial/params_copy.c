@@ -32,6 +32,7 @@ static size_t size_of_texts(const struct endpoint_params *params)
 {
     return params->name.size + size_of_text(params->address) + size_of_text(params->method) +
            size_of_text(params->authority) + size_of_text(params->tls) + size_of_text(params->origin_text) +
+           size_of_text(params->key_field) + size_of_text(params->time_field) +
            size_of_pairs(params->metadata, params->metadata_count) +
            size_of_pairs(params->labels, params->label_count);
 }
@@ -65,7 +66,7 @@ static void put_pairs(char **end, struct pair *pairs, const struct pair *from, s
 }
 
 /* A new member that points somewhere is copied in put_all(), and then counts here. */
-_Static_assert(sizeof(struct endpoint_params) == 240, "put_all() copies every member");
+_Static_assert(sizeof(struct endpoint_params) == 272, "put_all() copies every member");
 
 /* Every member that points somewhere. */
 static void put_all(struct block *block, const struct endpoint_params *from)
@@ -83,6 +84,8 @@ static void put_all(struct block *block, const struct endpoint_params *from)
     params->method = put_text(&end, from->method);
     params->authority = put_text(&end, from->authority);
     params->tls = put_text(&end, from->tls);
+    params->key_field = put_text(&end, from->key_field);
+    params->time_field = put_text(&end, from->time_field);
     params->origin_text = put_text(&end, from->origin_text);
     params->requests = NULL;
     params->definition = (struct bytes){NULL, 0};

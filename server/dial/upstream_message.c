@@ -15,6 +15,7 @@
 #include "grpc/slices.h"
 #include "loop/loop.h"
 #include "proto/field_numbers.h"
+#include "server/dial/message_fields.h"
 #include "server/dial/upstream_plan.h"
 
 static enum fault_reason no_memory(struct fault *fault)
@@ -37,16 +38,23 @@ static enum fault_reason raw_chunk(const struct upstream_plan *plan, const grpc_
 {
     const struct framing_limits *limits = &loop_settings(plan->loop)->framing;
     const size_t size = message->data.raw.slice_buffer.length;
-    const size_t inner = field_size_bytes(PB_EVENT_CONTENT_TYPE, plan->content_type.size) +
-                         field_size_bytes(PB_EVENT_DATA, size);
+    SCRATCH struct message_fields fields;
     OWNED(buf_fini) struct buf head = {0};
     struct framing_scan *scan = &plan->thread->scan;
     struct bytes bytes;
 
+    message_fields_read(plan, message, &fields);
+    const struct bytes key = {(const uint8_t *)fields.key, fields.key_size};
+    const size_t inner = field_size_bytes(PB_EVENT_CONTENT_TYPE, plan->content_type.size) +
+                         field_size_bytes(PB_EVENT_KEY, key.size) +
+                         field_size_fixed64(PB_EVENT_TIME_UNIX_NANO, fields.time_unix_ns) +
+                         field_size_bytes(PB_EVENT_DATA, size);
     if (inner > limits->max_event_bytes)
         return too_large(fault, size, limits->max_event_bytes - (inner - size));
     field_head(&head, PB_RUN_EVENTS, inner);
+    field_bytes(&head, PB_EVENT_KEY, key);
     field_bytes(&head, PB_EVENT_CONTENT_TYPE, plan->content_type);
+    field_fixed64(&head, PB_EVENT_TIME_UNIX_NANO, fields.time_unix_ns);
     if (size > 0)
         field_head(&head, PB_EVENT_DATA, size);
     if (head.broken)

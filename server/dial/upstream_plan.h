@@ -3,6 +3,7 @@
 #define TRIBUTARY_SERVER_DIAL_UPSTREAM_PLAN_H
 
 #include "base/base.h"
+#include "event/field_path.h"
 #include "event/framing.h"
 #include "grpc/cq_thread.h"
 #include "server/dial/connection.h"
@@ -28,10 +29,12 @@ struct upstream_plan {
     size_t request_count; /* 0: the consumer's request */
     grpc_metadata *metadata;
     size_t metadata_count;
-    bool keep_open;            /* this side does not close */
-    bool is_native;            /* the method is Upstream.Produce: `start` and `stop` */
-    bool event_batch;          /* messages are EventBatches; false: any bytes */
-    struct bytes content_type; /* of the events that are any bytes */
+    bool keep_open;   /* this side does not close */
+    bool is_native;   /* the method is Upstream.Produce: `start` and `stop` */
+    bool event_batch; /* messages are EventBatches; false: any bytes */
+    /* Of the events that are any bytes. */
+    struct bytes content_type;
+    struct field_path key_field, time_field;
     int64_t connect_timeout_ns;
     int64_t first_message_timeout_ns, idle_timeout_ns; /* 0: none */
 };

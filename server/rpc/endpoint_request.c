@@ -7,19 +7,20 @@
 #include "base/clock.h"
 #include "server/rpc/decode.h"
 
-#define HOUR_NS (3600 * NS_PER_S)
 #define MASKED "***"
 
-static const struct duration_rule backoff = {"endpoint.backoff", NS_PER_S, 10 * NS_PER_MS, HOUR_NS, false};
-static const struct duration_rule max_backoff = {"endpoint.max_backoff", 30 * NS_PER_S, 10 * NS_PER_MS,
-                                                 HOUR_NS, false};
+static const struct duration_rule backoff = {"endpoint.backoff", NS_PER_S, MIN_ENDPOINT_TIME_NS,
+                                             MAX_ENDPOINT_WAIT_NS, false};
+static const struct duration_rule max_backoff = {"endpoint.max_backoff", 30 * NS_PER_S, MIN_ENDPOINT_TIME_NS,
+                                                 MAX_ENDPOINT_WAIT_NS, false};
 static const struct duration_rule connect_timeout = {"endpoint.connect_timeout", 10 * NS_PER_S,
-                                                     10 * NS_PER_MS, HOUR_NS, false};
-static const struct duration_rule first_message = {"endpoint.first_message_timeout", 0, 10 * NS_PER_MS,
-                                                   24 * HOUR_NS, true};
+                                                     MIN_ENDPOINT_TIME_NS, MAX_ENDPOINT_WAIT_NS, false};
+static const struct duration_rule first_message = {"endpoint.first_message_timeout", 0, MIN_ENDPOINT_TIME_NS,
+                                                   MAX_ENDPOINT_QUIET_NS, true};
 static const struct duration_rule resolve_period = {"endpoint.resolve_period", 30 * NS_PER_S, NS_PER_S,
-                                                    HOUR_NS, false};
-static const struct duration_rule idle = {"endpoint.idle_timeout", 0, 10 * NS_PER_MS, 24 * HOUR_NS, true};
+                                                    MAX_ENDPOINT_WAIT_NS, false};
+static const struct duration_rule idle = {"endpoint.idle_timeout", 0, MIN_ENDPOINT_TIME_NS,
+                                          MAX_ENDPOINT_QUIET_NS, true};
 
 static enum fault_reason no_memory(struct fault *fault)
 {
@@ -96,6 +97,11 @@ static void read_choices(const Tributary__V1__Endpoint *from, struct endpoint_pa
     params->keep_open = from->half_close == TRIBUTARY__V1__ENDPOINT__HALF_CLOSE__KEEP_OPEN;
     params->event_batch = from->decode == TRIBUTARY__V1__ENDPOINT__DECODE__EVENT_BATCH ||
                           (from->decode != TRIBUTARY__V1__ENDPOINT__DECODE__RAW && is_native);
+    if (from->history_events > 0 || from->history_bytes > 0)
+        params->history = (struct history_bounds){
+            .events = from->history_events > 0 ? from->history_events : HISTORY_EVENTS,
+            .bytes = from->history_bytes > 0 ? from->history_bytes : HISTORY_BYTES,
+        };
 }
 
 enum fault_reason endpoint_request_read(Tributary__V1__Endpoint *from, struct endpoint_request *request,
@@ -117,6 +123,8 @@ enum fault_reason endpoint_request_read(Tributary__V1__Endpoint *from, struct en
         .method = from->method[0] != '\0' ? from->method : NATIVE_METHOD,
         .authority = from->authority,
         .tls = from->tls,
+        .key_field = from->key_field,
+        .time_field = from->time_field,
         .requests = request->requests,
         .request_count = from->n_requests,
         .metadata = request->metadata,

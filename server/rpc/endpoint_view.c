@@ -73,6 +73,11 @@ static void definition_write(const struct producer_view *view, const struct endp
         address_set_each(endpoint->set, name_write, bytes);
 }
 
+uint32_t endpoint_open_calls(const struct producer_view *view)
+{
+    return view->port_ctx ? endpoint_view(view->port_ctx).upstream_calls : 0;
+}
+
 void endpoint_write(const struct producer_view *view, struct buf *bytes)
 {
     if (!view->port_ctx) /* it is gone, but for its name */

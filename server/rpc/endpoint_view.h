@@ -4,10 +4,14 @@
 #ifndef TRIBUTARY_SERVER_RPC_ENDPOINT_VIEW_H
 #define TRIBUTARY_SERVER_RPC_ENDPOINT_VIEW_H
 
+#include <stdint.h>
+
 struct buf;
 struct producer_view;
 struct session_failure;
 
+/* Upstream calls that are open or being opened. */
+uint32_t endpoint_open_calls(const struct producer_view *view);
 /* Appends the fields of a Producer that only endpoints have. Without memory the buffer is broken.
  * */
 void endpoint_write(const struct producer_view *view, struct buf *bytes);

@@ -119,7 +119,7 @@ void producer_write(const struct producer_view *view, struct buf *answer)
     producer.epoch = view->epoch;
     producer.last_sequence = view->last_sequence;
     producer.published = totals_fill(&published, view->published);
-    producer.open_calls = view->open_calls;
+    producer.open_calls = view->is_endpoint ? endpoint_open_calls(view) : view->open_calls;
     producer.blocked_calls = view->blocked_calls;
     producer.subscriptions = view->subscriptions;
     producer.last_event_unix_nano = (uint64_t)view->last_event_wall_ns;

@@ -112,15 +112,17 @@ static void release(struct ready *ready)
 static void end(struct activation *activation, const struct ending *ending)
 {
     struct subscription *subscription = activation->subscription;
+    const bool stopping = activation->state == ACTIVATION_STOPPING;
     bool running = activation->state == ACTIVATION_ACTIVE;
 
-    if (running || activation->state == ACTIVATION_STOPPING)
+    if (running || stopping)
         finish_start(activation, ending);
     else
         activation_close_route(activation, ending);
     fsm_move(&machine, activation, ACTIVATION_ENDED);
     detach(activation);
     activation->ending.reason = ending->reason;
+    running |= stopping && activation->session->endpoint.is_endpoint;
     activation->stop_due = running && ending->notify && !activation->is_member;
     if (activation->stop_due)
         ready_call(&activation->ready);

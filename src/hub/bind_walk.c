@@ -75,7 +75,7 @@ static bool sort_some(struct bind_walk *walk)
 static enum err bind_one(struct bind_walk *walk, struct producer *producer)
 {
     if (walk->start_point.last > 0)
-        inlet_keep_history(&producer->inlet);
+        inlet_keep_history(&producer->inlet, NULL);
     if (producer->bound > walk->until || !producer->kind->joinable(producer))
         return ERR_OK;
     return bind_pair(producer, walk->subscription, &walk->start_point, &walk->created);

@@ -131,7 +131,7 @@ enum err registry_add(struct producer *producer)
     enum err err;
 
     if (registry_keeps_history(registry))
-        inlet_keep_history(&producer->inlet);
+        inlet_keep_history(&producer->inlet, NULL);
     pthread_mutex_lock(&registry->lock);
     err = map_add(&registry->producers, &producer->name);
     pthread_mutex_unlock(&registry->lock);

@@ -24,6 +24,12 @@ static void log_replaced(const struct session *session, const struct session *ol
         LOG_TEXT("handover", start_first ? "START_FIRST" : "STOP_FIRST"));
 }
 
+/* With BY_REQUEST each consumer pays for a history. */
+static uint64_t charged_bytes(const struct session *session)
+{
+    return session->text_bytes + (session->kind == &shared_session_kind ? session->history.bytes : 0);
+}
+
 /* A second producer of the same name is handled here. A duplicate is refused (ALREADY_EXISTS,
  * NAME_TAKEN) where the newer session asks for that, or where the holder is of a kind that keeps
  * its name; otherwise it replaces the older session (handover.c) or the transient producer. A
@@ -49,12 +55,12 @@ enum fault_reason hub_register(struct hub *hub, const struct session_params *par
         return fault->reason;
     session = session_new(hub, kinds[params->mode], &session_ready_kind, params);
     list_init(&created);
-    if (session &&
-        registry_check_bytes(registry, params->peer_key, charged, session->text_bytes, fault) != FAULT_NONE) {
+    if (session && registry_check_bytes(registry, params->peer_key, charged, charged_bytes(session), fault) !=
+                       FAULT_NONE) {
         session_release(session);
         return fault->reason;
     }
-    if (session && registry_charge(&session->producer, params->peer_key, session->text_bytes) != ERR_OK) {
+    if (session && registry_charge(&session->producer, params->peer_key, charged_bytes(session)) != ERR_OK) {
         session_release(session);
         session = NULL;
     }

@@ -9,6 +9,7 @@
 #include "event/filter.h"
 #include "flow/producer_state.h"
 #include "hub/session_port.h"
+#include "route/history.h"
 
 struct chunk;
 struct endpoint_rules;
@@ -24,8 +25,9 @@ struct session_params {
     const struct bytes *topics; /* copied */
     size_t topic_count;
     enum session_mode mode;
-    bool same_request;     /* BY_REQUEST: as if all consumers had sent an empty request */
-    bool reject_duplicate; /* false: replace a session that has the name */
+    bool same_request;             /* BY_REQUEST: as if all consumers had sent an empty request */
+    struct history_bounds history; /* zero: as transient producers have it. Else it is charged */
+    bool reject_duplicate;         /* false: replace a session that has the name */
     /* False (STOP_FIRST): the new session waits until the older one has ended, or was aborted after
      * 1 s. True: the new one begins at once. */
     bool start_first;

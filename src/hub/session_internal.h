@@ -16,6 +16,7 @@
 #include "hub/session_port.h"
 #include "hub/shared_calls.h"
 #include "loop/loop.h"
+#include "route/history.h"
 
 struct activation;
 struct session;
@@ -32,8 +33,9 @@ struct session {
     const struct session_kind *kind;
     const struct session_port *port;
     void *port_ctx;
-    struct pair *labels; /* one piece of memory, with the topics and the bytes of both: */
-    size_t text_bytes;   /* so large, in the budget */
+    struct pair *labels;           /* one piece of memory, with the topics and the bytes of both: */
+    size_t text_bytes;             /* so large, in the budget */
+    struct history_bounds history; /* of each stream of its own; zero: the usual one */
     struct bytes *topics;
     size_t topic_count;
 

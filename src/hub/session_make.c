@@ -95,6 +95,9 @@ struct session *session_new(struct hub *hub, const struct session_kind *kind,
     session->producer.labels = session->labels;
     session->producer.label_count = params->label_count;
     session->kind = kind;
+    session->history = params->history;
+    if (params->mode == SESSION_SHARED && params->history.events > 0)
+        inlet_keep_history(&session->producer.inlet, &session->history);
     session->port = params->port;
     session->port_ctx = params->ctx;
     session->state = SESSION_WAITING;

@@ -48,7 +48,8 @@ struct session_port {
 
     /* An activation must end by `deadline_ns` (session_end()); then it expires. `deadline_ns` 0: it
      * has ended already. Called at most once for each activation, and never where session_end()
-     * has ended it. A later, harder end of an activation that was stopped is not notified. */
+     * has ended it. A later, harder end of an activation that was stopped is not notified, but to
+     * endpoints, by another call with `deadline_ns` 0. */
     void (*stop)(void *ctx, uint64_t activation, enum fault_reason reason, int64_t deadline_ns);
 
     /* The producer of an activation must pause or may resume. Any thread, between the start of the

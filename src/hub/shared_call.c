@@ -120,10 +120,10 @@ void shared_call_leave(struct activation *activation, enum fault_reason reason)
 /* ---- members ---- */
 
 /* What its memory would be if the subscription were alone. */
-static uint64_t bytes_of(const struct subscription *subscription)
+static uint64_t bytes_of(const struct session *session, const struct subscription *subscription)
 {
     return sizeof(struct activation) + sizeof(struct shared_call) +
-           shared_bytes_view(subscription->request).size;
+           shared_bytes_view(subscription->request).size + session->history.bytes;
 }
 
 static enum err check_count(const struct session *session, const struct subscription *subscription)
@@ -141,9 +141,12 @@ static enum err check_count(const struct session *session, const struct subscrip
 static void keep_history(struct shared_call *call, const struct subscription *subscription)
 {
     const bool is_wanted = subscription->start_point && subscription->start_point->last > 0;
+    const struct history_bounds *own = &call->session->history;
 
-    if (is_wanted || registry_keeps_history(call->session->producer.registry))
-        inlet_keep_history(&call->numbered.inlet);
+    if (own->events > 0)
+        inlet_keep_history(&call->numbered.inlet, own);
+    else if (is_wanted || registry_keeps_history(call->session->producer.registry))
+        inlet_keep_history(&call->numbered.inlet, NULL);
 }
 
 static struct shared_call *call_new(struct session *session, struct shared_bytes *request)
@@ -208,7 +211,7 @@ enum err shared_call_join(struct activation *activation, struct inlet **inlet_ou
     struct session *session = activation->session;
     struct subscription *subscription = activation->subscription;
     struct shared_call *call = joinable(session, subscription);
-    const uint64_t bytes = bytes_of(subscription);
+    const uint64_t bytes = bytes_of(session, subscription);
     enum err err = ERR_OK;
 
     if (!kept_memory_add_route(subscription, bytes))

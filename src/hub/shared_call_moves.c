@@ -1,4 +1,4 @@
-/* shared_call_moves.c - what the members of a shared call hear, and how it ends. See shared_call.h. */
+/* shared_call_moves.c - what the members of a shared call hear, and how it ends. */
 #include "base/fsm.h"
 #include "flow/feed.h"
 #include "hub/producer_change.h"

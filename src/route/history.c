@@ -1,7 +1,7 @@
 /* history.c - the latest chunks of a shared source.
  *
- * Whole chunks are kept, in a ring: the fewest of the latest that hold HISTORY_EVENTS events, and
- * fewer where they pin more than HISTORY_BYTES. The newest chunk is always kept, however large it
+ * Whole chunks are kept, in a ring: the fewest of the latest that hold as many events as it
+ * may have, and fewer where they pin more bytes. The newest chunk is always kept, however large it
  * is, because the history would have a gap without it.
  *
  * All histories that keep something stand in one list, in the order of their latest chunks. While
@@ -28,6 +28,7 @@ struct history {
     struct chunk **chunks;
     uint32_t first, count, capacity; /* `capacity` is a power of two, or 0 */
     uint64_t events, pinned;
+    struct history_bounds bounds; /* constant */
 };
 
 /* Guards all histories. */
@@ -35,12 +36,14 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* Those that keep something; the one whose source has been quiet for longest comes first. */
 static struct list kept = {&kept, &kept};
 
-struct history *history_new(void)
+struct history *history_new(const struct history_bounds *bounds)
 {
     struct history *history = calloc(1, sizeof(*history));
 
-    if (history)
-        list_init(&history->link);
+    if (!history)
+        return NULL;
+    history->bounds = bounds ? *bounds : (struct history_bounds){HISTORY_EVENTS, HISTORY_BYTES};
+    list_init(&history->link);
     return history;
 }
 
@@ -131,8 +134,9 @@ static bool half_used(void)
 
 static void add(struct history *history, struct chunk *chunk)
 {
-    while (history->count > 0 && (history->events + chunk->count - at(history, 0)->count >= HISTORY_EVENTS ||
-                                  history->pinned + chunk->pinned > HISTORY_BYTES))
+    while (history->count > 0 &&
+           (history->events + chunk->count - at(history, 0)->count >= history->bounds.events ||
+            history->pinned + chunk->pinned > history->bounds.bytes))
         forget_oldest(history);
     if (!reserve(history))
         return;

@@ -20,7 +20,13 @@ struct route;
 #define HISTORY_EVENTS 1024u
 #define HISTORY_BYTES (1024u * 1024u)
 
-struct history *history_new(void);                              /* NULL: out of memory */
+struct history_bounds {
+    uint32_t events;
+    uint64_t bytes;
+};
+
+/* `bounds` NULL: the two above. NULL: out of memory. */
+struct history *history_new(const struct history_bounds *bounds);
 void history_free(struct history *history);                     /* NULL is allowed */
 void history_add(struct history *history, struct chunk *chunk); /* the chunk that comes next */
 

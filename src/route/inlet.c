@@ -98,10 +98,10 @@ enum err inlet_reserve(struct inlet *inlet)
     return ERR_OK;
 }
 
-void inlet_keep_history(struct inlet *inlet)
+void inlet_keep_history(struct inlet *inlet, const struct history_bounds *bounds)
 {
     pthread_mutex_lock(&inlet->lock);
     if (!inlet->history)
-        inlet->history = history_new();
+        inlet->history = history_new(bounds);
     pthread_mutex_unlock(&inlet->lock);
 }

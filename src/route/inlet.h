@@ -7,6 +7,8 @@
 #include "base/status.h"
 #include "route/data_path.h"
 
+struct history_bounds;
+
 /* Where a source begins. */
 struct inlet_start {
     struct bytes name;
@@ -31,8 +33,8 @@ bool inlet_set_source_state(struct inlet *inlet, const struct source_state *stat
  * changed. */
 MUST_CHECK enum err inlet_reserve(struct inlet *inlet);
 
-/* From now on the inlet keeps a history (history.h). Where it keeps one already, or memory runs
- * out, nothing changes. */
-void inlet_keep_history(struct inlet *inlet);
+/* From now on the inlet keeps a history (history.h), within these bounds; NULL: the usual ones.
+ * Where it keeps one already, or memory runs out, nothing changes. */
+void inlet_keep_history(struct inlet *inlet, const struct history_bounds *bounds);
 
 #endif

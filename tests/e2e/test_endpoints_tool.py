@@ -275,6 +275,10 @@ class Commands(Tool):
                 "authority": "a.b",
                 "tls": "partner",
                 "each_address": False,
+                "key_field": "",
+                "time_field": "",
+                "history_events": 0,
+                "history_bytes": 0,
             },
         )
         self.assertEqual(

@@ -82,6 +82,10 @@ static bool fill(struct parts *parts, const struct tributary_endpoint *from)
     message->method = admin_text(from->method);
     message->authority = admin_text(from->authority);
     message->tls = admin_text(from->tls);
+    message->key_field = admin_text(from->key_field);
+    message->time_field = admin_text(from->time_field);
+    message->history_events = from->history_events;
+    message->history_bytes = from->history_bytes;
     message->half_close = (Tributary__V1__Endpoint__HalfClose)from->half_close;
     message->activation = (Tributary__V1__Endpoint__Activation)from->activation;
     message->restart = (Tributary__V1__Endpoint__Restart)from->restart;

@@ -68,6 +68,10 @@ static bool copy_endpoint(struct parts *parts, const Tributary__V1__Endpoint *fr
         .tls = from->tls,
         .each_address = from->each_address != 0,
         .resolve_period_ns = nanoseconds(from->resolve_period),
+        .key_field = from->key_field,
+        .time_field = from->time_field,
+        .history_events = from->history_events,
+        .history_bytes = from->history_bytes,
     };
     return true;
 }

@@ -71,6 +71,8 @@ static struct endpoint_params sound(void)
                                     .address = "host:1",
                                     .method = "/a.B/C",
                                     .authority = "",
+                                    .key_field = "",
+                                    .time_field = "",
                                     .mode = SESSION_SHARED,
                                     .restart = RESTART_ALWAYS,
                                     .backoff_ns = NS_PER_S,

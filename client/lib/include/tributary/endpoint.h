@@ -86,6 +86,15 @@ struct tributary_endpoint {
      * most 192 bytes, and there are at most 62 labels. */
     bool each_address;
     int64_t resolve_period_ns; /* how often the name is looked up: 1 s to 1 h; 30 s */
+    /* RAW only: where each message has the key and the time of its event: up to 8 field numbers,
+     * such as "3" or "1.3.2"; nowhere */
+    const char *key_field;
+    const char *time_field;
+    /* SHARED and BY_REQUEST: the last events that are kept, from the first one on: up to 1024, and
+     * 1 KiB to 16 MiB. Where one is given the other is 1024 and 1 MiB; else as all producers have
+     * it */
+    uint32_t history_events;
+    uint64_t history_bytes;
 };
 
 /* How an upstream call of an endpoint failed. */
