@@ -14,6 +14,11 @@
  * ends the connection: the core reads a message as a whole before anybody can refuse it. */
 #define REFUSED_MESSAGE_BYTES (3u * MIB)
 
+/* Of a dialled connection (server/dial/connection.c): its calls, and the metadata of one. What
+ * proxies add is allowed. */
+#define UPSTREAM_CALLS 100u
+#define UPSTREAM_HEADERS (64u * 1024u)
+
 /* Streams that the guard allows and the core does not, so that the core answers first. */
 #define GUARD_STREAM_HEADROOM 24u
 
@@ -63,6 +68,22 @@ struct h2guard_limits connection_limits_of_guard(const struct settings *settings
     limits.allow_compressed = wire_tells_compressed();
     limits.max_unfinished_bytes =
         MAX_OF((uint64_t)settings->max_unfinished_bytes, (uint64_t)limits.max_message_bytes);
+    return limits;
+}
+
+/* A message that is a little over the limit ends its call alone, as for servers. The connect
+ * timeout bounds the time until an upstream's SETTINGS. Some of them never acknowledge ours. */
+struct h2guard_limits connection_limits_of_upstreams(const struct settings *settings)
+{
+    struct h2guard_limits limits = h2guard_defaults;
+
+    limits.turn_cost = settings->guard_turn_ns;
+    limits.second_cost = settings->guard_second_ns;
+    limits.max_header_bytes = UPSTREAM_HEADERS;
+    limits.max_message_bytes = settings->framing.max_batch_bytes + REFUSED_MESSAGE_BYTES;
+    limits.max_unfinished_bytes = (uint64_t)UPSTREAM_CALLS * limits.max_message_bytes;
+    limits.open_timeout_ns = 0;
+    limits.settings_timeout_ns = 0;
     return limits;
 }
 

@@ -23,6 +23,9 @@ struct wire_settings connection_limits_of_core(const struct settings *settings);
  * two must fit. */
 struct h2guard_limits connection_limits_of_guard(const struct settings *settings);
 
+/* For the guards of dialled connections. As above. */
+struct h2guard_limits connection_limits_of_upstreams(const struct settings *settings);
+
 /* For all connections together. As above. */
 struct h2socket_bounds connection_limits_of_all(const struct settings *settings);
 

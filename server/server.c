@@ -77,6 +77,8 @@ static struct status make_engine(struct server *server)
     params.dial = server->dial = dial_new(server->loop, server->hub, options->dial_allow);
     if (!server->dial || dial_use_tls(server->dial, server->tls))
         return (struct status){ERR_NO_MEMORY, 0, "make the table of endpoints"};
+    if (options->guard == ON)
+        dial_use_guard(server->dial, &server->dialled_limits);
     return rpc_new(server->loop, server->hub, &params, &server->rpc);
 }
 
@@ -181,6 +183,7 @@ static struct status start_all(struct server *server)
     if (!status.code)
         waiting_messages_init(&server->waiting, server->loop);
     server->guard_limits = connection_limits_of_guard(&server->options.settings);
+    server->dialled_limits = connection_limits_of_upstreams(&server->options.settings);
     const struct h2socket_bounds bounds = connection_limits_of_all(&server->options.settings);
     h2socket_set_bounds(&bounds);
     if (!status.code)

@@ -41,6 +41,7 @@ struct server {
     struct dial *dial;
     struct rpc *rpc;
     struct h2guard_limits guard_limits; /* of every connection */
+    struct h2guard_limits dialled_limits;
     struct listener *listener;
     const char *addresses[MAX_LISTEN_ADDRESSES]; /* as bound */
     struct waiting_messages waiting;             /* of all workers */

@@ -5,6 +5,7 @@
 
 #include "base/budget.h"
 #include "base/clock.h"
+#include "server/dial/upstream_guard.h"
 #include "server/dial/upstream_tls.h"
 
 #include <grpc/grpc_security.h>
@@ -46,9 +47,9 @@ static void size_quota(const struct connection *connection)
     grpc_resource_quota_resize(connection->quota, (size_t)(connection->calls * call_bytes + MIN_QUOTA_BYTES));
 }
 
-static grpc_channel *channel_new(const struct connections *connections, grpc_resource_quota *quota,
-                                 uint64_t *tls_version_out)
+static grpc_channel *channel_new(struct connection *connection)
 {
+    const struct connections *connections = connection->of;
     const int64_t connect_ms = connections->connect_timeout_ns / NS_PER_MS;
     grpc_arg args[24];
     size_t count = 0;
@@ -76,14 +77,17 @@ static grpc_channel *channel_new(const struct connections *connections, grpc_res
         args[count++] = text(GRPC_ARG_DEFAULT_AUTHORITY, connections->authority);
     args[count++] = (grpc_arg){.type = GRPC_ARG_POINTER,
                                .key = (char *)(uintptr_t)GRPC_ARG_RESOURCE_QUOTA,
-                               .value.pointer = {quota, grpc_resource_quota_arg_vtable()}};
+                               .value.pointer = {connection->quota, grpc_resource_quota_arg_vtable()}};
 
     if (connections->tls && connections->tls->setting->spec.server_name)
         args[count++] = text(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, connections->tls->setting->spec.server_name);
 
+    if (connection->guard)
+        args[count++] = upstream_guard_arg(connection->guard);
+
     const grpc_channel_args all = {.num_args = count, .args = args};
     if (connections->tls)
-        return upstream_tls_channel(connections->tls, connections->target, &all, tls_version_out);
+        return upstream_tls_channel(connections->tls, connections->target, &all, &connection->tls_version);
     grpc_channel_credentials *plain = grpc_insecure_credentials_create();
     grpc_channel *channel = grpc_channel_create(connections->target, plain, &all);
 
@@ -124,7 +128,9 @@ static void begin(struct connection *connection)
 
     connection->quota = grpc_resource_quota_create(NULL);
     size_quota(connection);
-    connection->channel = channel_new(connection->of, connection->quota, &connection->tls_version);
+    if (connection->of->guard && !connection->of->tls)
+        connection->guard = upstream_guard_new(connection->of->guard, connection->of->target);
+    connection->channel = channel_new(connection);
     list_init(&waiting);
     list_move_all(&connection->waiting, &waiting);
     while ((link = list_first(&waiting))) {
@@ -166,6 +172,7 @@ static void connection_free(struct connection *connection)
         grpc_channel_destroy(connection->channel);
     if (connection->quota)
         grpc_resource_quota_unref(connection->quota);
+    upstream_guard_release(connection->guard);
     budget_give(COUNT_LIVE_UPSTREAM_BYTES, connection->budget_bytes);
     free(connection);
 }

@@ -17,13 +17,16 @@
 /* Calls that share a connection: more than many servers allow would only wait. */
 #define MAX_CONNECTION_CALLS 100u
 
+struct h2guard_limits;
+struct upstream_guard;
 struct upstream_tls;
 
 struct connections {
-    const char *target;       /* src/grpc/target.h */
-    const char *authority;    /* empty: from the target */
-    struct upstream_tls *tls; /* NULL: plaintext */
-    struct tls_turns *turns;  /* of the thread */
+    const char *target;                 /* src/grpc/target.h */
+    const char *authority;              /* empty: from the target */
+    struct upstream_tls *tls;           /* NULL: plaintext */
+    struct tls_turns *turns;            /* of the thread */
+    const struct h2guard_limits *guard; /* NULL: none is in front */
     int64_t connect_timeout_ns;
     uint64_t max_message_bytes;
     uint32_t max_calls; /* that share a connection */
@@ -38,8 +41,9 @@ struct connection {
     uint32_t calls, accepted_calls;
     uint64_t budget_bytes; /* what it has of the memory budget */
     struct tls_turn turn;
-    uint64_t tls_version; /* of its credentials */
-    struct list waiting;  /* struct connection_wait */
+    uint64_t tls_version;         /* of its credentials */
+    struct upstream_guard *guard; /* NULL: none */
+    struct list waiting;          /* struct connection_wait */
 };
 
 /* A call that waits until its connection may begin, embedded. list_init() before the first use. */

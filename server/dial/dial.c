@@ -26,6 +26,7 @@ struct dial {
     size_t dialled;
     struct upstream_tls *tls; /* one for each setting */
     size_t tls_count;
+    const struct h2guard_limits *guard;
 };
 
 struct dial *dial_new(struct loop *loop, struct hub *hub, const char *allow)
@@ -84,6 +85,11 @@ enum err dial_use_tls(struct dial *dial, struct tls_settings *settings)
         upstream_tls_init(&dial->tls[dial->tls_count], tls_settings_get(settings, dial->tls_count));
     tls_settings_notify(settings, &port, dial);
     return ERR_OK;
+}
+
+void dial_use_guard(struct dial *dial, const struct h2guard_limits *limits)
+{
+    dial->guard = limits;
 }
 
 static enum fault_reason unknown_tls(const struct dial *dial, const char *name, struct fault *fault)
@@ -224,6 +230,7 @@ static enum fault_reason add_endpoint(void *ctx, const struct endpoint_params *p
                                        .hub = dial->hub,
                                        .thread = &dial->threads[dial->next_thread++ % dial->thread_count],
                                        .tls = tls,
+                                       .guard = dial->guard,
                                        .gone = gone,
                                        .ctx = dial};
     const enum fault_reason reason = endpoint_add(&home, params, place, owner, dialled_out, fault);

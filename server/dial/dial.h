@@ -12,6 +12,7 @@ struct dial;
 struct cq_thread;
 struct loop;
 struct tls_settings;
+struct h2guard_limits;
 struct producer_view;
 
 /* Whether a pattern of --dial-allow holds for a place. Without a scheme (dns:, ipv4:, ipv6:, unix:,
@@ -31,6 +32,10 @@ MUST_CHECK enum err dial_add_thread(struct dial *dial, struct cq_thread *thread)
 /* Endpoints may name these TLS settings, which must outlive the result. Once, before dial_add().
  * Without it they can name none. ERR_NO_MEMORY: they still can name none. */
 MUST_CHECK enum err dial_use_tls(struct dial *dial, struct tls_settings *settings);
+
+/* Dialled connections in plaintext get a guard with these limits, which must live as long as a
+ * socket of gRPC core. Before dial_add(). */
+void dial_use_guard(struct dial *dial, const struct h2guard_limits *limits);
 
 /* Adds an endpoint, or a set of them. `update`: it takes the place of one of this name.
  *

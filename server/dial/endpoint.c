@@ -289,6 +289,7 @@ static struct endpoint *endpoint_new(const struct endpoint_home *home, const str
         return NULL;
     }
     endpoint->plan.connections.tls = home->tls;
+    endpoint->plan.connections.guard = home->guard;
     endpoint->plan.connections.turns = &home->thread->turns;
     return endpoint;
 }

@@ -3,6 +3,7 @@
 #define TRIBUTARY_SERVER_DIAL_ENDPOINT_HOME_H
 
 struct dialled;
+struct h2guard_limits;
 struct hub;
 struct loop;
 struct upstream_thread;
@@ -11,8 +12,9 @@ struct upstream_tls;
 struct endpoint_home {
     struct loop *loop;
     struct hub *hub;
-    struct upstream_thread *thread; /* of its calls */
-    struct upstream_tls *tls;       /* NULL: plaintext */
+    struct upstream_thread *thread;     /* of its calls */
+    struct upstream_tls *tls;           /* NULL: plaintext */
+    const struct h2guard_limits *guard; /* of its connections; NULL: none */
     /* An endpoint is gone. */
     void (*gone)(void *ctx, struct dialled *dialled);
     void *ctx;

@@ -20,6 +20,7 @@
 #include "loop/loop.h"
 #include "route/offer.h"
 #include "server/dial/dial_words.h"
+#include "server/dial/upstream_guard.h"
 #include "server/dial/upstream_internal.h"
 #include "server/dial/upstream_message.h"
 #include "server/dial/upstream_request.h"
@@ -60,10 +61,14 @@ static void set_end(struct upstream *upstream, uint32_t code, struct bytes messa
 }
 
 static struct bytes words_of(const struct upstream *upstream, const struct client_call_end *end,
-                             char words[DIAL_WORDS_CAPACITY])
+                             uint32_t *code, char words[DIAL_WORDS_CAPACITY])
 {
+    const struct connection *connection = upstream->connection;
     const struct bytes text = slice_bytes(&end->message);
 
+    if (end->code == GRPC_STATUS_UNAVAILABLE &&
+        upstream_guard_has_ended(connection->guard, connection->accepted_calls > 0, code, words))
+        return text_bytes(words);
     if (upstream->accepted || end->code != GRPC_STATUS_UNAVAILABLE)
         return text;
     return dial_words(text, upstream->plan->connections->tls, words);
@@ -72,11 +77,13 @@ static struct bytes words_of(const struct upstream *upstream, const struct clien
 static void ended(struct client_call *call, const struct client_call_end *end)
 {
     struct upstream *upstream = upstream_of(call);
+    uint32_t code = (uint32_t)end->code;
     char words[DIAL_WORDS_CAPACITY];
 
     cq_timer_stop(cq_of(upstream), &upstream->timer);
     list_remove(&upstream->read_hook.link);
-    set_end(upstream, (uint32_t)end->code, words_of(upstream, end, words));
+    const struct bytes text = words_of(upstream, end, &code, words);
+    set_end(upstream, code, text);
     connection_leave(upstream->connection, upstream->accepted,
                      !upstream->accepted || end->code == GRPC_STATUS_UNAVAILABLE);
     upstream->over = true;

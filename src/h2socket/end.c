@@ -105,6 +105,11 @@ enum h2guard_reason h2socket_end_reason(const struct h2socket_end *end)
     return end ? (enum h2guard_reason)atomic_load(&end->reason) : H2GUARD_NO_REASON;
 }
 
+const char *h2socket_end_text(const struct h2socket_end *end)
+{
+    return end->text;
+}
+
 uint32_t h2socket_end_code(const struct h2socket_end *end)
 {
     return atomic_load(&end->code);
@@ -145,8 +150,10 @@ void end_connection(struct h2socket *socket, enum h2guard_reason reason)
     if (socket->ended)
         return;
     socket->ended = true;
-    if (!socket->ended_by_core)
+    if (!socket->ended_by_core) {
+        h2guard_explain(socket->guard, socket->end->text, sizeof(socket->end->text));
         atomic_store(&socket->end->reason, (int)reason);
+    }
     count_add(COUNT_GUARD_ENDED, 1);
     bool knows_why = h2guard_out_is_whole(socket->guard) && send_goaway(socket);
     if (!knows_why)

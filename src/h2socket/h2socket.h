@@ -67,6 +67,10 @@ struct h2socket_end *h2socket_end_retain(int fd);
 void h2socket_end_release(struct h2socket_end *end); /* NULL is allowed */
 /* H2GUARD_NO_REASON: neither the guard nor the core has ended it, or `end` is NULL. */
 enum h2guard_reason h2socket_end_reason(const struct h2socket_end *end);
+/* Why the guard has ended it, as one sentence (h2guard_explain()). Only where there is a reason,
+ * and that is not H2GUARD_BY_CORE. Valid as long as the reference. */
+const char *h2socket_end_text(const struct h2socket_end *end);
+#define H2SOCKET_END_TEXT 160u
 /* With H2GUARD_BY_CORE: the error code of HTTP/2 that the core gave. */
 uint32_t h2socket_end_code(const struct h2socket_end *end);
 

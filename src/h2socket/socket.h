@@ -36,6 +36,7 @@ struct h2socket_end {
     _Atomic unsigned refs;
     _Atomic int reason; /* enum h2guard_reason; set once */
     _Atomic uint32_t code;
+    char text[H2SOCKET_END_TEXT]; /* written before `reason` is set */
 };
 
 struct h2socket {

@@ -26,6 +26,7 @@ static struct {
     int end;                  /* above the highest descriptor that was ever added */
     struct peer_counts peers; /* connections that peers have opened, by their peers */
     _Atomic uint32_t served;
+    _Atomic uint32_t dialled;
     struct h2guard_counters counters;
 } table = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -49,8 +50,10 @@ static void begin_probation(struct h2socket *socket)
 /* Counts a connection that a peer has opened. False: out of memory. */
 static bool count_socket(struct h2socket *socket)
 {
-    if (socket->role != H2GUARD_SERVER)
+    if (socket->role != H2GUARD_SERVER) {
+        atomic_fetch_add(&table.dialled, 1);
         return true;
+    }
     pthread_mutex_lock(&table.lock);
     socket->count = peer_counts_add(&table.peers, socket->peer);
     pthread_mutex_unlock(&table.lock);
@@ -128,6 +131,8 @@ bool socket_remove(int fd)
     if (socket->role == H2GUARD_SERVER) {
         atomic_fetch_sub(&table.served, 1);
         count_add(COUNT_LIVE_CONNECTIONS, -1);
+    } else {
+        atomic_fetch_sub(&table.dialled, 1);
     }
     free_socket(socket);
     return lingers;
@@ -278,7 +283,7 @@ void h2socket_check(int64_t now_ns)
 
 bool h2socket_needs_check(void)
 {
-    return h2socket_count() > 0 || linger_is_used() || end_is_unreported();
+    return h2socket_count() > 0 || atomic_load(&table.dialled) > 0 || linger_is_used() || end_is_unreported();
 }
 
 void h2socket_report(int64_t now_ns)

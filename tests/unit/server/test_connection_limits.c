@@ -26,7 +26,12 @@ static void check(const struct settings *settings)
     const struct h2guard_limits guard = connection_limits_of_guard(settings);
     const char *wrong = h2guard_limits_wrong(&guard);
 
+    const struct h2guard_limits upstreams = connection_limits_of_upstreams(settings);
+
     cr_assert_not(wrong, "%s", wrong);
+    wrong = h2guard_limits_wrong(&upstreams);
+    cr_assert_not(wrong, "%s", wrong);
+    cr_expect_gt(upstreams.max_message_bytes, core.max_message_bytes, "the core answers first");
     cr_expect_gt(core.max_message_bytes, settings->framing.max_batch_bytes, "our checks answer first");
     cr_expect_gt(core.core_message_bytes, core.max_message_bytes);
     cr_expect_eq(guard.max_message_bytes, core.core_message_bytes,
