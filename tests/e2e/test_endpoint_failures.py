@@ -301,8 +301,9 @@ class WithRaw(Case):
         self.assertNotEqual(error.code, 0, shown)
         self.assertIn(text, error.message, shown)
         self.assertLess(took, within, shown)
-        lines = [line for line in self.daemon.log("endpoint.failed") if line["producer"] == name]
-        self.assertEqual([line["message"] for line in lines], [error.message], shown)
+        lines = lambda: [line for line in self.daemon.log("endpoint.failed") if line["producer"] == name]
+        eventually(lines, f"a line about {name}")
+        self.assertEqual([line["message"] for line in lines()], [error.message], shown)
         consumer.cancel()
         return took
 
@@ -449,8 +450,8 @@ class Floods(WithRaw):
         self.add("fast", self.raw_upstream(serve).address)
         consumer = self.consumer(subscribe_request(of("fast")))
         consumer.wait(lambda: len(consumer.received.events) > 20000, "20 000 events", 60)
-        stop.set()
         self.assertFalse(self.daemon.producer("fast").HasField("failure"))
+        stop.set()
 
     def test_a_giant_prefix_is_refused_before_its_bytes_come(self):
         def rss():
@@ -471,8 +472,8 @@ class Floods(WithRaw):
         before = rss()
         self.fails("giant", self.raw_upstream(serve).address, STREAM, 8, "200000000, at most")
         self.assertLess(rss() - before, 32 << 20)
-        reasons = {line["reason"] for line in self.daemon.log("connection.ended")}
-        self.assertIn("MESSAGE_TOO_LARGE", reasons)
+        reasons = lambda: {line["reason"] for line in self.daemon.log("connection.ended")}
+        eventually(lambda: "MESSAGE_TOO_LARGE" in reasons(), "the log has the reason")
 
 
 if __name__ == "__main__":
