@@ -336,3 +336,10 @@ struct endpoint_view endpoint_view(const struct dialled *dialled)
                                   .origin_text = dialled->origin_text,
                                   .upstream_calls = endpoint->call_count};
 }
+
+int64_t endpoint_retry_at(const struct dialled *dialled, uint64_t number)
+{
+    if (dialled->kind != DIALLED_ENDPOINT)
+        return INT64_MAX;
+    return lasting_call_retry_at((const struct endpoint *)(const void *)dialled, number);
+}

@@ -43,6 +43,12 @@ static void reply(struct task *task)
     call_unhold(call);
 }
 
+void rpc_unary_finish(struct unary_call *unary)
+{
+    unary->task.run = reply;
+    cq_post(call_cq(unary->call), &unary->task);
+}
+
 /* Loop. */
 static bool step(struct slice *slice)
 {
@@ -50,8 +56,7 @@ static bool step(struct slice *slice)
 
     if (!unary->fault.reason && unary->step && unary->step(unary))
         return true;
-    unary->task.run = reply;
-    cq_post(call_cq(unary->call), &unary->task);
+    rpc_unary_finish(unary);
     return false;
 }
 
@@ -61,6 +66,8 @@ static void run_on_loop(struct task *task)
     struct unary_call *unary = container_of(task, struct unary_call, task);
 
     unary->method->on_loop(unary);
+    if (unary->waits)
+        return;
     slice_init(&unary->slice, step);
     if (unary->step && !unary->fault.reason)
         (void)!peer_charge_add(&unary->rpc->answers, loop_settings(unary->rpc->loop), &unary->charge,

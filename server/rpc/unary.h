@@ -27,6 +27,7 @@ struct unary_call {
     /* Loop. For an answer that may take long: goes on a little with `answer`, and returns whether
      * to call it again. It is called in slices (loop_slice()). NULL: the answer is there. */
     bool (*step)(struct unary_call *unary);
+    bool waits;       /* on_loop() sets it: rpc_unary_finish() follows, in a later turn */
     void *state;      /* of `step`; freed with the call */
     size_t max_bytes; /* with `step`: about the most that `answer` may take */
     struct slice slice;
@@ -40,5 +41,8 @@ struct unary_method {
 };
 
 extern const struct call_port rpc_unary_port;
+
+/* Loop. Answers a call that `waits`. It may be gone afterwards. */
+void rpc_unary_finish(struct unary_call *unary);
 
 #endif
