@@ -38,7 +38,7 @@ struct endpoint_params {
 #define HALF_CLOSE_WORDS "after-requests|keep-open"
 #define ACTIVATION_WORDS "per-consumer|shared|by-request"
 #define RESTART_WORDS "on-failure|always|never"
-#define DECODE_WORDS "auto|event-batch|raw"
+#define DECODE_WORDS "auto|event-batch|raw|cascade"
 
 /* An endpoint, and what it points to besides the command line. */
 struct endpoint_texts {

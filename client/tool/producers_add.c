@@ -94,8 +94,7 @@ static const struct option options[] = {
      "a label of the producer, which selectors may ask for; may be repeated"},
     {0, "activation", OPTION_CHOICE, ACTIVATION_WORDS, OFFSET(params.activation),
      "one upstream call for each consumer, one for all from now on, or one for those whose requests are "
-     "equal "
-     "(default: per-consumer)"},
+     "equal (default: per-consumer; with --decode cascade shared)"},
     {0, "restart", OPTION_CHOICE, RESTART_WORDS, OFFSET(params.restart),
      "whether an upstream call that has ended begins again (default: on-failure)"},
     {0, "backoff", OPTION_DURATION, "DURATION", OFFSET(params.backoff_ns),
@@ -109,8 +108,10 @@ static const struct option options[] = {
     {0, "idle-timeout", OPTION_DURATION, "DURATION", OFFSET(params.idle_timeout_ns),
      "how long the next message may take after each (default: no bound)"},
     {0, "decode", OPTION_CHOICE, DECODE_WORDS, OFFSET(params.decode),
-     "what the messages are: EventBatch, or any bytes, which become the data of one event each (default: "
-     "auto, which is event-batch for a method Upstream/Produce)"},
+     "what the messages are: EventBatch; any bytes, which become the data of one event each; or EventBatch "
+     "of "
+     "another tributary, whose sources are kept (default: auto, which is event-batch for a method "
+     "Upstream/Produce, and cascade for Subscriber/Subscribe)"},
     {0, "key-field", OPTION_TEXT, "PATH", OFFSET(params.key_field),
      "where each message has the key of its event: a field number, or numbers with dots, such as 1.3.2; with "
      "--decode raw"},

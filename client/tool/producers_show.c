@@ -23,6 +23,8 @@ const char *producer_kind_name(const struct tributary_producer *producer)
         return "session";
     case TRIBUTARY_PRODUCER_ENDPOINT:
         return "endpoint";
+    case TRIBUTARY_PRODUCER_RELAYED:
+        return "relayed";
     }
     return "unknown"; /* to this version */
 }

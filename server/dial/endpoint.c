@@ -26,6 +26,7 @@
 static void endpoint_free(struct endpoint *endpoint)
 {
     lasting_calls_free(endpoint);
+    endpoint_cascade_fini(&endpoint->cascade);
     endpoint_plan_fini(&endpoint->plan);
     map_fini(&endpoint->by_activation);
     pthread_mutex_destroy(&endpoint->lock);
@@ -39,10 +40,17 @@ static void leave_when_idle(struct endpoint *endpoint)
 {
     if (!endpoint->closing || endpoint->call_count > 0 || endpoint->entered > 0)
         return;
+    if (!endpoint_cascade_close(&endpoint->cascade))
+        return;
     count_add(COUNT_LIVE_ENDPOINTS, -1);
     hub_unregister(endpoint->session, endpoint->end_reason);
     endpoint->home.gone(endpoint->home.ctx, &endpoint->dialled);
     endpoint_free(endpoint);
+}
+
+static void cascade_emptied(void *ctx)
+{
+    leave_when_idle(ctx);
 }
 
 void endpoint_enter(struct endpoint *endpoint)
@@ -173,6 +181,7 @@ static void welcome(void *ctx, uint64_t epoch)
     struct endpoint *endpoint = ctx;
 
     (void)epoch;
+    endpoint_cascade_begin(&endpoint->cascade, endpoint->session);
     if (endpoint->mode == SESSION_SHARED)
         lasting_call_begin(endpoint, 0, NULL);
 }
@@ -280,11 +289,14 @@ static struct endpoint *endpoint_new(const struct endpoint_home *home, const str
     endpoint->random = (uint64_t)clock_mono_ns();
     endpoint->plan.calls.thread = home->thread;
     endpoint->plan.calls.loop = home->loop;
+    endpoint->cascade.emptied = cascade_emptied;
+    endpoint->cascade.ctx = endpoint;
     list_init(&endpoint->calls);
     CHECK(pthread_mutex_init(&endpoint->lock, NULL) == 0);
     endpoint->name = strndup((const char *)params->name.data, params->name.size);
     if (!endpoint->name || dialled_init(&endpoint->dialled, DIALLED_ENDPOINT, params, owner) != ERR_OK ||
-        endpoint_plan_init(&endpoint->plan, params, place) != ERR_OK) {
+        endpoint_plan_init(&endpoint->plan, params, place) != ERR_OK ||
+        endpoint_cascade_init(&endpoint->cascade, &endpoint->plan.calls, params, home->hub) != ERR_OK) {
         endpoint_free(endpoint);
         return NULL;
     }
@@ -334,7 +346,8 @@ struct endpoint_view endpoint_view(const struct dialled *dialled)
     return (struct endpoint_view){.definition = shared_bytes_view(dialled->definition),
                                   .origin = dialled->origin,
                                   .origin_text = dialled->origin_text,
-                                  .upstream_calls = endpoint->call_count};
+                                  .upstream_calls = endpoint->call_count,
+                                  .inner_sources = endpoint_cascade_sources(&endpoint->cascade)};
 }
 
 int64_t endpoint_retry_at(const struct dialled *dialled, uint64_t number)

@@ -22,7 +22,7 @@ struct endpoint_view {
     enum endpoint_origin origin;
     const char *origin_text;
     const struct dialled *set; /* NULL: it is an endpoint */
-    uint32_t upstream_calls;
+    uint32_t upstream_calls, inner_sources;
 };
 
 /* Makes an endpoint of parameters that endpoint_check() has passed, and registers it. It ends when

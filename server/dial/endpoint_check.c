@@ -8,6 +8,7 @@
 #include "event/field_path.h"
 #include "event/text.h"
 #include "grpc/own_mark.h"
+#include "hub/relays.h"
 #include "server/dial/set_home.h"
 
 #include <grpc/grpc.h>
@@ -206,7 +207,7 @@ static enum fault_reason check_field(const struct endpoint_params *params, const
 
     if (!text || *text == '\0')
         return FAULT_NONE;
-    if (params->event_batch)
+    if (params->event_batch || params->cascade)
         return fault_bytes(fault, FAULT_BAD_FIELD_PATH, name, text_bytes(text),
                            "none where messages are EventBatches");
     if (!field_path_parse(text, &path))
@@ -232,6 +233,28 @@ static enum fault_reason check_history(const struct endpoint_params *params, str
     return FAULT_NONE;
 }
 
+/* What each_address appends to a name at most: '@' and "[V6]:PORT". */
+#define ADDRESS_NAME_BYTES 48u
+
+static enum fault_reason check_cascade(const struct endpoint_params *params, struct fault *fault)
+{
+    if (!params->cascade)
+        return FAULT_NONE;
+    if (params->mode != SESSION_SHARED)
+        return fault_set(fault, FAULT_UNSUPPORTED, "endpoint.activation",
+                         "an endpoint with decode CASCADE is SHARED");
+    if (params->history.events > 0)
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, "endpoint.history_events", params->history.events,
+                            "none with decode CASCADE: see --history");
+    if (params->name.size > MAX_CASCADE_NAME_BYTES)
+        return fault_bytes(fault, FAULT_TOO_LONG, "endpoint.name", params->name,
+                           "with decode CASCADE at most 200 bytes");
+    if (params->each_address && params->name.size > MAX_CASCADE_NAME_BYTES - ADDRESS_NAME_BYTES)
+        return fault_bytes(fault, FAULT_TOO_LONG, "endpoint.name", params->name,
+                           "with decode CASCADE and each_address at most 152 bytes");
+    return FAULT_NONE;
+}
+
 enum fault_reason endpoint_check(const struct endpoint_params *params, struct fault *fault)
 {
     const struct bytes authority = text_bytes(params->authority);
@@ -245,8 +268,8 @@ enum fault_reason endpoint_check(const struct endpoint_params *params, struct fa
         return fault_bytes(fault, FAULT_TOO_LONG, "endpoint.authority", authority, "at most 256 bytes");
     if (!text_plain(authority))
         return fault_bytes(fault, FAULT_BAD_NAME, "endpoint.authority", authority, "printable ASCII");
-    if (check_method(params->method, fault) || check_requests(params, fault) ||
-        check_metadata(params, fault) || check_labels(params, fault) ||
+    if (check_cascade(params, fault) || check_method(params->method, fault) ||
+        check_requests(params, fault) || check_metadata(params, fault) || check_labels(params, fault) ||
         check_field(params, params->key_field, "endpoint.key_field", fault) ||
         check_field(params, params->time_field, "endpoint.time_field", fault) || check_history(params, fault))
         return fault->reason;

@@ -10,6 +10,7 @@
 #include "base/shared_bytes.h"
 #include "hub/session_port.h"
 #include "server/dial/dialled.h"
+#include "server/dial/endpoint_cascade.h"
 #include "server/dial/endpoint_home.h"
 #include "server/dial/endpoint_plan.h"
 
@@ -38,6 +39,7 @@ struct endpoint {
     bool is_logged;              /* it says that the endpoint fails, and no later one that it does not */
     struct map lasting;          /* struct lasting_call; SHARED and BY_REQUEST only */
     uint64_t random;
+    struct endpoint_cascade cascade;
 };
 
 static inline struct bytes activation_key(const uint64_t *activation)

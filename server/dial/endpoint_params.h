@@ -13,6 +13,8 @@
 
 /* The method that a producer implements which is made for tributary. */
 #define NATIVE_METHOD "/tributary.v1.Upstream/Produce"
+/* The method of another tributary that a cascade calls. */
+#define SUBSCRIBE_METHOD "/tributary.v1.Subscriber/Subscribe"
 
 #define MAX_ENDPOINT_REQUESTS 16u
 #define MAX_ENDPOINT_REQUEST_BYTES (256u << 10) /* of all together */
@@ -58,6 +60,7 @@ struct endpoint_params {
     enum endpoint_restart restart;
     bool keep_open;   /* this side of a call does not close */
     bool event_batch; /* messages are EventBatches; false: any bytes */
+    bool cascade;     /* they are those of another tributary; then event_batch is false */
     /* Of any bytes: where a message has the key and the time of its event (event/field_path.h).
      * Empty or NULL: nowhere. */
     const char *key_field, *time_field;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/retry_wait.h"
 #include "flow/producer_state.h"
+#include "flow/source_state.h"
 #include "hub/endpoint_rules.h"
 #include "hub/session.h"
 #include "loop/loop.h"
@@ -41,6 +42,15 @@ static void call_free(struct lasting_call *call)
     free(call);
 }
 
+/* The inner sources of a cascade have the state of its one call. */
+static void report(struct endpoint *endpoint, uint64_t number, enum producer_state state, uint32_t code,
+                   const char *message)
+{
+    if (number == 0)
+        endpoint_cascade_ended(&endpoint->cascade, &(struct source_state){state, code, message});
+    session_report(endpoint->session, number, state, code, message);
+}
+
 /* Nothing follows. The hub hears it, unless it has taken the call back itself. */
 static void be_over(struct lasting_call *call, uint32_t code, const char *message)
 {
@@ -51,7 +61,7 @@ static void be_over(struct lasting_call *call, uint32_t code, const char *messag
     if (number > 0)
         session_end(endpoint->session, number, code, message, SESSION_END_FINAL);
     else if (!endpoint->closing)
-        session_report(endpoint->session, 0, PRODUCER_ENDED, code, message);
+        report(endpoint, 0, PRODUCER_ENDED, code, message);
     call_free(call);
 }
 
@@ -97,7 +107,7 @@ static void go_on(struct lasting_call *call, const struct upstream_end *end)
     struct endpoint *endpoint = call->endpoint;
     const uint64_t number = call->number;
 
-    session_report(endpoint->session, number, PRODUCER_UNAVAILABLE, end->code, end->message);
+    report(endpoint, number, PRODUCER_UNAVAILABLE, end->code, end->message);
     call = find(endpoint, number);
     if (call && !endpoint->closing)
         retry_later(call, end);

@@ -19,6 +19,7 @@
 #include "hub/session.h"
 #include "loop/loop.h"
 #include "route/offer.h"
+#include "server/dial/cascade.h"
 #include "server/dial/dial_words.h"
 #include "server/dial/upstream_guard.h"
 #include "server/dial/upstream_internal.h"
@@ -87,7 +88,9 @@ static void ended(struct client_call *call, const struct client_call_end *end)
     connection_leave(upstream->connection, upstream->accepted,
                      !upstream->accepted || end->code == GRPC_STATUS_UNAVAILABLE);
     upstream->over = true;
-    if (upstream->offering)
+    if (upstream->offering && upstream->plan->cascade)
+        cascade_hurry(upstream->plan->cascade);
+    else if (upstream->offering)
         session_give_up(upstream->session, upstream->activation, &upstream->waiter);
     else
         finish(upstream);
@@ -154,6 +157,17 @@ static void send(struct upstream *upstream, grpc_slice message)
     grpc_slice_unref(message);
 }
 
+static grpc_slice request_message(const struct upstream *upstream, struct bytes request)
+{
+    const struct upstream_plan *plan = upstream->plan;
+
+    if (plan->is_native)
+        return upstream_start(request, upstream->subscription_id, upstream->deadline_ns);
+    if (plan->cascade && upstream->next_request == 0)
+        return cascade_request(plan->cascade, request);
+    return slice_copy_of(request);
+}
+
 /* Sends what is next: a request, `stop`, or the half-close. */
 static void send_next(struct upstream *upstream)
 {
@@ -166,10 +180,8 @@ static void send_next(struct upstream *upstream)
         struct bytes request = shared_bytes_view(
             plan->request_count > 0 ? plan->requests[upstream->next_request] : upstream->request);
 
+        send(upstream, request_message(upstream, request));
         upstream->next_request++;
-        send(upstream, plan->is_native
-                           ? upstream_start(request, upstream->subscription_id, upstream->deadline_ns)
-                           : slice_copy_of(request));
     } else if (plan->is_native && upstream->stopping && !upstream->stop_sent) {
         upstream->stop_sent = true;
         send(upstream, upstream_stop_message(upstream->stop_reason, upstream->stop_deadline_ns));
@@ -282,26 +294,28 @@ static void offer(struct upstream *upstream, struct chunk *chunk)
         upstream->offering = false;
 }
 
-/* The same code as gRPC core's for a message that is too large for it. */
-static enum fault_code code_of(enum fault_reason reason)
+/* What a cascade has done with a message, or with a part of it. */
+static void on_step(struct upstream *upstream, enum cascade_step step, const struct fault *fault)
 {
-    switch (reason) {
-    case FAULT_EVENT_TOO_LARGE:
-    case FAULT_BATCH_TOO_LARGE:
-    case FAULT_TOO_MANY_EVENTS:
-        return CODE_RESOURCE_EXHAUSTED;
-    default:
-        return fault_code(reason);
-    }
+    upstream->offering = step == CASCADE_WAITS;
+    if (upstream->offering)
+        return;
+    if (upstream->over)
+        finish(upstream);
+    else if (step == CASCADE_REFUSED)
+        upstream_refuse(upstream, fault);
+    else
+        read_next(upstream);
 }
 
-static void refuse(struct upstream *upstream, const struct fault *fault)
+static void on_cascade_ready(void *ctx)
 {
-    char text[PEER_WORDS_BYTES];
+    struct upstream *upstream = ctx;
+    struct fault fault;
 
-    count_add(COUNT_REFUSED_BATCHES, 1);
-    (void)fault_message(fault, text, sizeof(text));
-    client_call_cancel(&upstream->call, (grpc_status_code)code_of(fault->reason), text);
+    if (has_flag(upstream, FLAG_CANCEL) || upstream->stopping)
+        cascade_drop(upstream->plan->cascade);
+    on_step(upstream, cascade_go_on(upstream->plan->cascade, &fault), &fault);
 }
 
 /* What comes behind a cancel of ours is dropped: nobody wants it any more. */
@@ -315,8 +329,13 @@ static void received(struct client_call *call, grpc_byte_buffer **message)
     accept(upstream); /* also where it does not read what is sent to it */
     if (has_flag(upstream, FLAG_CANCEL))
         return;
+    if (upstream->plan->cascade) {
+        count_add(COUNT_MESSAGES_IN, 1);
+        on_step(upstream, cascade_begin(upstream->plan->cascade, message, &fault), &fault);
+        return;
+    }
     if (upstream_message(upstream->plan, *message, &chunk, &fault)) {
-        refuse(upstream, &fault);
+        upstream_refuse(upstream, &fault);
         return;
     }
     if (chunk)
@@ -346,6 +365,8 @@ static void open_call(struct connection_wait *wait)
                                           .deadline_ns = INT64_MAX};
 
     opening.channel = upstream->connection->channel;
+    if (plan->cascade)
+        cascade_open(plan->cascade, on_cascade_ready, upstream);
     upstream->waits_since_ns = clock_mono_ns();
     client_call_init(&upstream->call, cq_of(upstream), &port);
     client_call_open(&upstream->call, &opening);

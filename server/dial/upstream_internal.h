@@ -78,6 +78,9 @@ static inline void upstream_release(struct upstream *upstream)
     free(upstream);
 }
 
+/* Ends the call, whose last message is wrong. Wire thread. */
+void upstream_refuse(struct upstream *upstream, const struct fault *fault);
+
 /* Sets what the call's thread runs. */
 void upstream_call_init(struct upstream *upstream);
 

@@ -8,6 +8,7 @@
 #include "grpc/cq_thread.h"
 #include "server/dial/connection.h"
 
+struct cascade;
 struct loop;
 struct shared_bytes;
 
@@ -29,9 +30,10 @@ struct upstream_plan {
     size_t request_count; /* 0: the consumer's request */
     grpc_metadata *metadata;
     size_t metadata_count;
-    bool keep_open;   /* this side does not close */
-    bool is_native;   /* the method is Upstream.Produce: `start` and `stop` */
-    bool event_batch; /* messages are EventBatches; false: any bytes */
+    bool keep_open;          /* this side does not close */
+    bool is_native;          /* the method is Upstream.Produce: `start` and `stop` */
+    bool event_batch;        /* messages are EventBatches; false: any bytes */
+    struct cascade *cascade; /* they are those of another tributary; NULL: they are not */
     /* Of the events that are any bytes. */
     struct bytes content_type;
     struct field_path key_field, time_field;

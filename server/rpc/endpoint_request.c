@@ -82,6 +82,29 @@ static enum fault_reason write_definition(Tributary__V1__Endpoint *from, struct 
     return request->definition.broken ? no_memory(fault) : FAULT_NONE;
 }
 
+/* What a cascade asks for where nobody says so: a SubscribeRequest with a selector for the producer
+ * "*", and a buffer of 65 536 events and 32 MiB. */
+static const uint8_t everything[] = {0x0a, 3,    0x0a, 1,    '*',  0x22, 9,    8,
+                                     0x80, 0x80, 4,    0x10, 0x80, 0x80, 0x80, 0x10};
+
+static void read_cascade(const Tributary__V1__Endpoint *from, struct endpoint_request *request)
+{
+    struct endpoint_params *params = &request->params;
+    const bool is_subscribe = strcmp(params->method, SUBSCRIBE_METHOD) == 0;
+
+    params->cascade = from->decode == TRIBUTARY__V1__ENDPOINT__DECODE__CASCADE ||
+                      (from->decode <= TRIBUTARY__V1__ENDPOINT__DECODE__AUTO && is_subscribe);
+    if (!params->cascade)
+        return;
+    params->event_batch = false;
+    if (from->activation == TRIBUTARY__V1__ENDPOINT__ACTIVATION__ACTIVATION_UNSPECIFIED)
+        params->mode = SESSION_SHARED;
+    if (is_subscribe && params->request_count == 0) {
+        request->requests[0] = (struct bytes){everything, sizeof(everything)};
+        params->request_count = 1;
+    }
+}
+
 /* A number that the API does not know was refused by decode() already. */
 static void read_choices(const Tributary__V1__Endpoint *from, struct endpoint_params *params)
 {
@@ -136,6 +159,7 @@ enum fault_reason endpoint_request_read(Tributary__V1__Endpoint *from, struct en
     };
     read_choices(from, params);
     read_lists(from, request);
+    read_cascade(from, request);
     if (read_times(from, params, fault))
         return fault->reason;
     return write_definition(from, request, fault);

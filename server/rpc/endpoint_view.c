@@ -86,6 +86,7 @@ void endpoint_write(const struct producer_view *view, struct buf *bytes)
 
     definition_write(view, &endpoint, bytes);
     field_varint(bytes, PB_PRODUCER_UPSTREAM_CALLS, endpoint.upstream_calls);
+    field_varint(bytes, PB_PRODUCER_INNER_SOURCES, endpoint.inner_sources);
     if (view->port->failure) {
         const struct session_failure failure = view->port->failure(view->port_ctx);
 

@@ -103,7 +103,7 @@ static bool texts_fill(struct texts *texts, const struct producer_view *view)
 void producer_write(const struct producer_view *view, struct buf *answer)
 {
     Tributary__V1__Producer producer = TRIBUTARY__V1__PRODUCER__INIT;
-    Tributary__V1__Totals published;
+    Tributary__V1__Totals published, lost_upstream;
     struct texts texts;
     struct name name;
 
@@ -114,6 +114,7 @@ void producer_write(const struct producer_view *view, struct buf *answer)
     producer.name = name_copy(&name, view->name);
     producer.kind = view->is_endpoint  ? TRIBUTARY__V1__PRODUCER__KIND__ENDPOINT
                     : view->is_session ? TRIBUTARY__V1__PRODUCER__KIND__SESSION
+                    : view->is_relayed ? TRIBUTARY__V1__PRODUCER__KIND__RELAYED
                                        : TRIBUTARY__V1__PRODUCER__KIND__TRANSIENT;
     producer.state = (Tributary__V1__ProducerState)view->state;
     producer.epoch = view->epoch;
@@ -132,6 +133,8 @@ void producer_write(const struct producer_view *view, struct buf *answer)
     producer.activations = view->activations;
     producer.paused_activations = view->paused_activations;
     producer.expired_activations = view->expired_activations;
+    if (view->is_relayed)
+        producer.lost_upstream = totals_fill(&lost_upstream, view->lost_upstream);
     encode(&producer.base, answer);
     if (view->is_endpoint)
         endpoint_write(view, answer);

@@ -81,7 +81,8 @@ void lost_write(struct buf *buf, const struct lost_note *note)
         field_size_fixed64(PB_LOST_FIRST_SEQUENCE, note->first_sequence) +
         field_size_fixed64(PB_LOST_LAST_SEQUENCE, note->last_sequence) +
         field_size_varint(PB_LOST_REASON, note->reason) +
-        field_size_varint(PB_LOST_COUNT_UNKNOWN, note->count_unknown);
+        field_size_varint(PB_LOST_COUNT_UNKNOWN, note->count_unknown) +
+        field_size_varint(PB_LOST_UPSTREAM, note->upstream);
 
     field_head(buf, PB_EVENT_BATCH_LOST, size);
     field_bytes(buf, PB_LOST_SOURCE, name);
@@ -92,6 +93,7 @@ void lost_write(struct buf *buf, const struct lost_note *note)
     field_fixed64(buf, PB_LOST_LAST_SEQUENCE, note->last_sequence);
     field_varint(buf, PB_LOST_REASON, note->reason);
     field_varint(buf, PB_LOST_COUNT_UNKNOWN, note->count_unknown);
+    field_varint(buf, PB_LOST_UPSTREAM, note->upstream);
 }
 
 void status_write(struct buf *buf, const struct source *source, uint32_t state, uint32_t code,

@@ -39,6 +39,7 @@ struct lost_note {
     uint64_t count, bytes, first_sequence, last_sequence;
     uint32_t reason;
     bool count_unknown;
+    bool upstream;
 };
 
 /* Appends a Lost, as field `lost` of EventBatch. */

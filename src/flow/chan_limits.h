@@ -29,7 +29,8 @@ enum loss {
     LOSS_DRAIN_CUT = 6, /* still waiting at the deadline of a drain */
     LOSS_BUDGET = 7,    /* the server is short of memory */
     LOSS_RESUME_GAP = 8,
-    LOSS_CONSUMER_GONE = 9, /* counted, never reported */
+    LOSS_CONSUMER_GONE = 9,         /* counted, never reported */
+    LOSS_REPORTED_BY_PRODUCER = 10, /* of an upstream server, whose reason is not known here */
     LOSS_COUNT = 11
 };
 

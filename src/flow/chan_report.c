@@ -16,7 +16,8 @@ static uint32_t report(const struct feed *feed, struct unreported *unreported,
                              .first_sequence = unreported->first_sequence,
                              .last_sequence = unreported->last_sequence,
                              .reason = unreported->reason,
-                             .count_unknown = unreported->count_unknown};
+                             .count_unknown = unreported->count_unknown,
+                             .upstream = unreported->upstream};
 
     if (unreported_empty(unreported))
         return 0;
@@ -25,8 +26,8 @@ static uint32_t report(const struct feed *feed, struct unreported *unreported,
     return 1;
 }
 
-/* Record number `at` of a feed: 0 is the first reason, the others go by reason. NULL: there is
- * none. */
+/* Record number `at` of a feed: 0 is the first one, the others go by unreported_slot(). NULL: there
+ * is none. */
 static struct unreported *record(struct feed *feed, uint32_t at)
 {
     if (at == 0)
@@ -48,7 +49,7 @@ uint32_t chan_losses(struct chan *chan, uint32_t max, void (*each)(void *ctx, co
 
         if (reported == max)
             break;
-        for (uint32_t at = 0; at < LOSS_COUNT; at++) {
+        for (uint32_t at = 0; at < UNREPORTED_SLOTS; at++) {
             if (reported < max && record(feed, at))
                 reported += report(feed, record(feed, at), each, ctx);
             left |= record(feed, at) && !unreported_empty(record(feed, at));
@@ -80,7 +81,7 @@ static uint64_t own_position(struct feed *feed)
         oldest = list_first(&feed->parked_entries);
     if (oldest)
         sequence = before(oldest);
-    for (uint32_t i = 0; i < LOSS_COUNT && !list_empty(&feed->in_losses); i++) {
+    for (uint32_t i = 0; i < UNREPORTED_SLOTS && !list_empty(&feed->in_losses); i++) {
         const struct unreported *unreported = record(feed, i);
 
         if (unreported && !unreported_empty(unreported) && unreported->first_sequence > 0)

@@ -65,27 +65,29 @@ void feed_touch(struct chan *chan, struct feed *feed)
         list_append(&chan->moved, &feed->in_moved);
 }
 
-/* The record for losses of this reason. Without memory for a second record they go under the first
+/* The record for losses like this one. Without memory for a second record they go under the first
  * reason: then the reason is wrong and the count is right. */
-static struct unreported *record_for(struct feed *feed, uint32_t reason)
+static struct unreported *record_for(struct feed *feed, const struct unreported *loss)
 {
-    if (feed->unreported_others && !unreported_empty(&feed->unreported_others[reason]))
-        return &feed->unreported_others[reason];
+    const uint32_t slot = unreported_slot(loss);
+
+    if (feed->unreported_others && !unreported_empty(&feed->unreported_others[slot]))
+        return &feed->unreported_others[slot];
     if (unreported_empty(&feed->unreported))
-        feed->unreported.reason = reason;
-    if (feed->unreported.reason == reason)
+        unreported_begin(&feed->unreported, loss);
+    if (unreported_slot(&feed->unreported) == slot)
         return &feed->unreported;
     if (!feed->unreported_others)
-        feed->unreported_others = calloc(LOSS_COUNT, sizeof(*feed->unreported_others));
+        feed->unreported_others = calloc(UNREPORTED_SLOTS, sizeof(*feed->unreported_others));
     if (!feed->unreported_others)
         return &feed->unreported;
-    feed->unreported_others[reason].reason = reason;
-    return &feed->unreported_others[reason];
+    unreported_begin(&feed->unreported_others[slot], loss);
+    return &feed->unreported_others[slot];
 }
 
 void feed_add_loss(struct chan *chan, struct feed *feed, const struct unreported *loss)
 {
-    struct unreported *unreported = record_for(feed, loss->reason);
+    struct unreported *unreported = record_for(feed, loss);
 
     if (unreported_empty(unreported) || unreported->first_sequence == 0 ||
         (loss->first_sequence > 0 && loss->first_sequence < unreported->first_sequence))
@@ -110,7 +112,7 @@ void chan_add_unattributed(struct chan *chan, const struct unreported *loss)
     struct unreported *all = &chan->unattributed;
 
     if (unreported_empty(all))
-        all->reason = loss->reason;
+        unreported_begin(all, loss);
     all->count += loss->count;
     all->bytes += loss->bytes;
     all->count_unknown |= loss->count_unknown;

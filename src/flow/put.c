@@ -1,7 +1,7 @@
 /* put.c - how events enter a channel: chan_put() admits them, or applies the overflow policy
  * (overflow.c, park.c, latest.c). */
 #include "base/counters.h"
-#include "flow/chan_internal.h"
+#include "flow/puts_for.h"
 
 static enum overflow policy(const struct chan *chan, const struct feed *feed)
 {
@@ -97,11 +97,6 @@ enum err chan_put(struct chan *chan, struct feed *feed, struct chunk *chunk, uin
     return err;
 }
 
-static bool puts_for(const struct chan *chan, uint32_t generation)
-{
-    return generation == GENERATION_WILDCARD ? !chan->refuses_wildcard : generation == chan->generation;
-}
-
 /* The first event that was not put yet. Where two routes of one source put the same chunk, and the
  * channel changes over in between, the first one has put some of it. Its put has not returned to
  * the source yet, so the feed is still there (feed_put_goes_on()). */
@@ -122,7 +117,7 @@ enum err chan_put_shared(struct chan *chan, uint32_t generation, struct chunk *c
 
     CHECK(first < last && last <= chunk->count);
     chan_enter(chan, &deferred);
-    if (LIKELY(puts_for(chan, generation))) {
+    if (LIKELY(chan_puts_for(chan, generation))) {
         range.feed = feed_table_find(&chan->shared, chunk->source);
         /* Sequences rise by 1 at least. */
         if (generation != GENERATION_WILDCARD && range.feed &&

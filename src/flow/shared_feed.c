@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#include "flow/chan_internal.h"
+#include "flow/puts_for.h"
 
 static struct feed *make(struct chan *chan, struct source *source)
 {
@@ -80,6 +80,30 @@ void shared_gap(struct chan *chan, struct source *source, uint64_t first, uint64
     else
         chan_add_unattributed(chan, &loss);
     chan->gaps++;
+    chan_leave(chan);
+}
+
+void shared_lost(struct chan *chan, uint32_t generation, struct source *source,
+                 const struct source_loss *loss)
+{
+    const struct unreported unreported = {.count = loss->count,
+                                          .bytes = loss->bytes,
+                                          .first_sequence = loss->first_sequence,
+                                          .last_sequence = loss->last_sequence,
+                                          .reason = loss->reason,
+                                          .count_unknown = loss->count_unknown,
+                                          .upstream = true};
+    SCRATCH struct deferred deferred;
+    struct feed *feed;
+
+    chan_enter(chan, &deferred);
+    if (chan->state == CHAN_OPEN && chan_puts_for(chan, generation)) {
+        feed = shared_feed(chan, source);
+        if (feed)
+            feed_add_loss(chan, feed, &unreported);
+        else
+            chan_add_unattributed(chan, &unreported);
+    }
     chan_leave(chan);
 }
 

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "event/chunk.h"
+#include "flow/source_loss.h"
 #include "flow/source_state.h"
 
 #define MAX_SHARED_STATES 1024u
@@ -41,6 +42,12 @@ void shared_begin_many(struct chan *chan);
 
 /* Adds a resume gap, as feed_gap() does. */
 void shared_gap(struct chan *chan, struct source *source, uint64_t first, uint64_t last, bool count_unknown);
+
+/* Adds events that were lost before the source published them here, for one route of the channel
+ * (chan_put_shared()). They are reported, and are in no total. Not between two puts of one chunk.
+ * Does nothing where the channel accepts nothing, or where routes of this generation do not put. */
+void shared_lost(struct chan *chan, uint32_t generation, struct source *source,
+                 const struct source_loss *loss);
 
 /* The channel gets no more of the source, which may go on. Its position in the channel follows
  * source->routed no more. Who waits for what is parked is notified, as if that was admitted; it

@@ -26,6 +26,7 @@ static void show_producer(struct producer *producer,
     pthread_mutex_lock(&inlet->lock);
     view.last_sequence = inlet->last_sequence;
     view.published = inlet->published;
+    view.lost_upstream = inlet->lost;
     view.subscriptions = inlet_subscriptions(inlet);
     view.last_event_wall_ns = inlet->last_event_wall_ns;
     pthread_mutex_unlock(&inlet->lock);

@@ -63,6 +63,7 @@ static void add(struct producer *producer, const struct producer_view *view, enu
                                     .state = view->state,
                                     .is_session = view->is_session,
                                     .is_endpoint = view->is_endpoint,
+                                    .is_relayed = view->is_relayed,
                                     .per_consumer = view->per_consumer,
                                     .failure = *failure});
 }

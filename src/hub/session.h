@@ -17,6 +17,7 @@ struct hub;
 struct offer;
 struct put_waiter;
 struct session;
+struct source_loss;
 
 struct session_params {
     struct bytes name;         /* must have passed name_check() */
@@ -68,6 +69,10 @@ void hub_unregister(struct session *session, enum fault_reason reason);
  *   ERR_INVALID    activation 0 in another mode than SHARED, or another one in mode SHARED */
 MUST_CHECK enum err session_offer(struct session *session, uint64_t activation, struct chunk *chunk,
                                   struct put_waiter *waiter, struct offer *offer_out);
+
+/* Any thread, until hub_unregister(). SHARED only. Events that would have been the session's were
+ * lost before they reached it: inlet_lose() (route/relay.h). */
+void session_lose(struct session *session, const struct source_loss *loss);
 
 /* Any thread, until hub_unregister(). As inlet_give_up(). `activation` as it was offered to. */
 void session_give_up(struct session *session, uint64_t activation, const struct put_waiter *waiter);

@@ -4,6 +4,7 @@
 #include "hub/session_internal.h"
 #include "hub/session_kind.h"
 #include "route/offer.h"
+#include "route/relay.h"
 
 enum err session_offer(struct session *session, uint64_t activation, struct chunk *chunk,
                        struct put_waiter *waiter, struct offer *offer_out)
@@ -11,6 +12,11 @@ enum err session_offer(struct session *session, uint64_t activation, struct chun
     OWNED(session_release) struct session *held = session_retain(session);
 
     return session->kind->offer(session, activation, chunk, waiter, offer_out);
+}
+
+void session_lose(struct session *session, const struct source_loss *loss)
+{
+    (void)inlet_lose(&session->producer.inlet, NULL, loss, false);
 }
 
 void session_give_up(struct session *session, uint64_t activation, const struct put_waiter *waiter)

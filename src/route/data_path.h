@@ -66,6 +66,11 @@ struct inlet {
     const struct wildcard_entry *wildcards;
     uint32_t wildcard_count;
     uint64_t last_sequence;
+    /* Of a source that another server has numbered (relay.h). */
+    bool unplaced;      /* where it stands is not known yet */
+    bool uncounted;     /* its sequences have holes that nobody has counted */
+    uint64_t placed_at; /* where it stood when that became known: what was before was not seen here */
+    struct totals lost; /* what that server has reported as lost, where it gave a count */
     struct totals published;
     int64_t last_event_wall_ns;
     struct history *history; /* NULL: none is kept */

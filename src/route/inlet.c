@@ -27,7 +27,8 @@ enum err inlet_init(struct inlet *inlet, const struct inlet_start *start)
         .source_state = {.state = start->source_state ? start->source_state : (uint32_t)PRODUCER_ACTIVE},
         .routes = inlet->first,
         .route_capacity = ARRAY_LEN(inlet->first),
-        .last_sequence = start->last_sequence};
+        .last_sequence = start->last_sequence,
+        .unplaced = start->unplaced};
     atomic_store(&source->routed, start->last_sequence);
     list_init(&inlet->in_set);
     list_init(&inlet->report.link);

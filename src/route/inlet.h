@@ -14,6 +14,7 @@ struct inlet_start {
     struct bytes name;
     uint64_t epoch;
     uint64_t last_sequence; /* the first event gets the next one; 0 in a new epoch */
+    bool unplaced;          /* another server numbers it, and the last sequence is not known */
     enum inlet_state state;
     uint32_t source_state; /* numbers as in enum producer_state; 0: ACTIVE */
 };

@@ -47,6 +47,13 @@ static uint32_t push_chunk(struct inlet *inlet, struct chunk *chunk, struct put_
     return matched;
 }
 
+/* The chunk has its sequences already. */
+static NOINLINE uint64_t last_of_numbered(const struct inlet *inlet, const struct chunk *chunk)
+{
+    CHECK(chunk_sequence(chunk, 0) > inlet->last_sequence);
+    return chunk_sequence(chunk, chunk->count - 1);
+}
+
 enum err inlet_offer_locked(struct inlet *inlet, struct chunk *chunk, struct put_waiter *waiter,
                             struct offer *offer_out)
 {
@@ -60,10 +67,14 @@ enum err inlet_offer_locked(struct inlet *inlet, struct chunk *chunk, struct put
         return state == INLET_REMOVED ? ERR_NOT_FOUND : ERR_CLOSED;
     }
     chunk->source = source_retain(inlet->source);
-    chunk->first_sequence = inlet->last_sequence + 1;
     chunk->observed_wall_ns = clock_wall_ns();
     chunk->observed_mono_ns = clock_mono_ns();
-    inlet->last_sequence += chunk->count;
+    if (LIKELY(chunk->first_sequence == 0)) {
+        chunk->first_sequence = inlet->last_sequence + 1;
+        inlet->last_sequence += chunk->count;
+    } else {
+        inlet->last_sequence = last_of_numbered(inlet, chunk);
+    }
     inlet->last_event_wall_ns = chunk->observed_wall_ns;
     inlet->published.events += chunk->count;
     inlet->published.bytes += bytes;

@@ -19,8 +19,9 @@ struct offer {
 };
 
 /* Numbers the chunk's events and puts them into every channel that wants them. The chunk must be
- * new: its source and its sequences are set here. The caller keeps its reference. *offer_out is
- * filled in with ERR_OK and ERR_AGAIN.
+ * new: its source and its sequences are set here. A chunk whose first_sequence is above 0 keeps its
+ * sequences: they must rise, and be above inlet->last_sequence. The caller keeps its reference.
+ * *offer_out is filled in with ERR_OK and ERR_AGAIN.
  *
  *   ERR_OK         every channel accepted it or applied its policy
  *   ERR_AGAIN      the same, but some channels parked a part of it: waiter->over() follows. Offer

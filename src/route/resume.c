@@ -139,11 +139,14 @@ void resume_gap_report(struct resume *resume, const struct route *route, struct 
         /* RESUME_OTHERS_NEW: a source that is not named had published nothing then. It began later,
          * or was silent. */
         uint64_t sequence = point ? point->sequence : 0;
-        bool unknown =
-            route->part.answer == FILTER_BY_EVENT || (!point && resume->others == RESUME_OTHERS_UNKNOWN);
+        bool unknown = route->part.answer == FILTER_BY_EVENT || route->inlet->uncounted ||
+                       sequence < route->inlet->placed_at ||
+                       (!point && resume->others == RESUME_OTHERS_UNKNOWN);
 
         if (sequence < last_sequence)
             report_gap(route, source, sequence + 1, last_sequence, unknown);
+        else if (point && route->inlet->unplaced)
+            report_gap(route, source, 0, 0, true); /* what this server has missed is not known yet */
     }
 }
 

@@ -141,6 +141,7 @@ const char *decode_lost(struct bytes body, const struct tributary_subscriber_cal
     struct tributary_lost lost = {.source = {NULL, 0}};
     uint64_t reason = 0;
     uint64_t unknown = 0;
+    uint64_t upstream = 0;
     const struct slot slots[] = {
         {WIRE_TAG(PB_LOST_SOURCE, WIRE_LEN), NULL, &lost.source},
         {WIRE_TAG(PB_LOST_EPOCH, WIRE_FIXED64), &lost.epoch, NULL},
@@ -150,12 +151,14 @@ const char *decode_lost(struct bytes body, const struct tributary_subscriber_cal
         {WIRE_TAG(PB_LOST_LAST_SEQUENCE, WIRE_FIXED64), &lost.last_sequence, NULL},
         {WIRE_TAG(PB_LOST_REASON, WIRE_VARINT), &reason, NULL},
         {WIRE_TAG(PB_LOST_COUNT_UNKNOWN, WIRE_VARINT), &unknown, NULL},
+        {WIRE_TAG(PB_LOST_UPSTREAM, WIRE_VARINT), &upstream, NULL},
     };
 
     if (!read_slots(body, slots, ARRAY_LEN(slots)))
         return "a malformed notice of loss";
     lost.reason = (int)reason;
     lost.count_unknown = unknown != 0;
+    lost.upstream = upstream != 0;
     if (callbacks->lost)
         callbacks->lost(callbacks->ctx, &lost);
     return NULL;

@@ -117,8 +117,9 @@ Test(reports, decode_to_what_was_written)
     struct buf buf = {0};
 
     lost_write(&buf, &(struct lost_note){source, 3, 400, 10, 14,
-                                         TRIBUTARY__V1__LOSS_REASON__LOSS_REASON_EXPIRED, true});
-    lost_write(&buf, &(struct lost_note){source, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, 1, false});
+                                         TRIBUTARY__V1__LOSS_REASON__LOSS_REASON_EXPIRED, true, true});
+    lost_write(&buf,
+               &(struct lost_note){source, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, 1, false, false});
     status_write(&buf, source, TRIBUTARY__V1__PRODUCER_STATE__PRODUCER_STATE_UNAVAILABLE, 14, "went away");
     status_write(&buf, source, TRIBUTARY__V1__PRODUCER_STATE__PRODUCER_STATE_IDLE, 0, NULL);
     status_write(&buf, source, TRIBUTARY__V1__PRODUCER_STATE__PRODUCER_STATE_ENDED, 2, NULL);
@@ -132,6 +133,8 @@ Test(reports, decode_to_what_was_written)
     cr_assert_eq(batch->lost[0]->last_sequence, 14);
     cr_assert_eq(batch->lost[0]->reason, TRIBUTARY__V1__LOSS_REASON__LOSS_REASON_EXPIRED);
     cr_assert(batch->lost[0]->count_unknown);
+    cr_assert(batch->lost[0]->upstream);
+    cr_assert_not(batch->lost[1]->upstream);
     cr_assert_eq(batch->lost[1]->bytes, UINT64_MAX);
     cr_assert_not(batch->lost[1]->count_unknown);
     cr_assert_eq(batch->n_producers, 3);

@@ -25,7 +25,8 @@ struct tributary_totals {
 enum tributary_producer_kind {
     TRIBUTARY_PRODUCER_TRANSIENT = 1, /* it publishes; the server forgets it 60 s after its last call */
     TRIBUTARY_PRODUCER_SESSION = 2,   /* it registered; it lives as long as its call */
-    TRIBUTARY_PRODUCER_ENDPOINT = 3   /* the server dials it; it lives until it is removed */
+    TRIBUTARY_PRODUCER_ENDPOINT = 3,  /* the server dials it; it lives until it is removed */
+    TRIBUTARY_PRODUCER_RELAYED = 4    /* an inner source of an endpoint that is another tributary */
 };
 
 enum tributary_origin {

@@ -50,7 +50,8 @@ enum tributary_endpoint_decode {
     /* EVENT_BATCH for a method "/.../Upstream/Produce", otherwise RAW; the default */
     TRIBUTARY_DECODE_AUTO = 1,
     TRIBUTARY_DECODE_EVENT_BATCH = 2, /* each is an EventBatch; the events of its runs are taken */
-    TRIBUTARY_DECODE_RAW = 3          /* the bytes of each become `data` of one event, unchanged */
+    TRIBUTARY_DECODE_RAW = 3,         /* the bytes of each become `data` of one event, unchanged */
+    TRIBUTARY_DECODE_CASCADE = 4      /* each is an EventBatch; its sources are kept apart */
 };
 
 /* A producer that the server dials. 0 and NULL mean the default that the comment names. Durations

@@ -68,6 +68,8 @@ struct tributary_lost {
      * there is no source: a later stream could not continue where the one before it stood, for
      * example because the server did not take its resume token any more. */
     bool count_unknown;
+    /* Another server lost them, of which this server is a consumer: this one never had them. */
+    bool upstream;
 };
 
 /* The state of a producer has changed. */
