@@ -10,8 +10,10 @@
 
 #include <grpc/grpc_security.h>
 
-/* The core's own redial must not come before ours: it is longer than the time to connect. */
-#define CORE_BACKOFF_EXTRA_MS 1500
+/* The core's own end of a dial comes after ours, so the channel is destroyed before the core dials
+ * again. What a channel that has failed leaves in the core stays for the backoff. */
+#define CORE_CONNECT_EXTRA_MS 1000
+#define CORE_BACKOFF_MS 5000
 #define MIN_QUOTA_BYTES (16u << 20) /* without calls */
 #define MAX_METADATA_BYTES 16384
 #define KEEPALIVE_TIME_MS 300000
@@ -58,9 +60,9 @@ static grpc_channel *channel_new(struct connection *connection)
     args[count++] = number(GRPC_ARG_ENABLE_RETRIES, 0);
     args[count++] = number(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
     args[count++] = number(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-    args[count++] = number(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, connect_ms);
-    args[count++] = number(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, connect_ms + CORE_BACKOFF_EXTRA_MS);
-    args[count++] = number(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, connect_ms + CORE_BACKOFF_EXTRA_MS);
+    args[count++] = number(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, connect_ms + CORE_CONNECT_EXTRA_MS);
+    args[count++] = number(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, CORE_BACKOFF_MS);
+    args[count++] = number(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, CORE_BACKOFF_MS);
     args[count++] = number(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     args[count++] = number(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, LOOKAHEAD_BYTES);
     args[count++] = number(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, MAX_FRAME_BYTES);

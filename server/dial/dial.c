@@ -9,6 +9,7 @@
 #include "event/glob.h"
 #include "hub/hub_query.h"
 #include "server/dial/address_set.h"
+#include "server/dial/dial_turns.h"
 #include "server/dial/endpoint_check.h"
 #include "server/dial/resolver.h"
 #include "server/dial/upstream.h"
@@ -21,6 +22,7 @@ struct dial {
     struct hub *hub;
     const char *allow;
     struct resolver *resolver;
+    struct dial_turns turns;
     struct upstream_thread threads[MAX_THREADS];
     size_t thread_count, next_thread;
     size_t dialled;
@@ -38,6 +40,7 @@ struct dial *dial_new(struct loop *loop, struct hub *hub, const char *allow)
     dial->loop = loop;
     dial->hub = hub;
     dial->allow = allow;
+    dial_turns_init(&dial->turns, loop);
     dial->resolver = resolver_new(loop);
     if (dial->resolver)
         return dial;
@@ -50,6 +53,7 @@ void dial_free(struct dial *dial)
     if (!dial)
         return;
     CHECK(dial->dialled == 0);
+    dial_turns_fini(&dial->turns);
     resolver_free(dial->resolver);
     for (size_t i = 0; i < dial->thread_count; i++)
         framing_fini(&dial->threads[i].scan);
@@ -231,6 +235,7 @@ static enum fault_reason add_endpoint(void *ctx, const struct endpoint_params *p
                                        .thread = &dial->threads[dial->next_thread++ % dial->thread_count],
                                        .tls = tls,
                                        .guard = dial->guard,
+                                       .turns = &dial->turns,
                                        .gone = gone,
                                        .ctx = dial};
     const enum fault_reason reason = endpoint_add(&home, params, place, owner, dialled_out, fault);

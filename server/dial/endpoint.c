@@ -25,6 +25,7 @@
 
 static void endpoint_free(struct endpoint *endpoint)
 {
+    dial_turns_leave(&endpoint->turn);
     lasting_calls_free(endpoint);
     endpoint_cascade_fini(&endpoint->cascade);
     endpoint_plan_fini(&endpoint->plan);
@@ -86,6 +87,24 @@ static void note_failure(struct endpoint *endpoint, const struct upstream_end *e
     endpoint->is_logged = true;
 }
 
+/* Opens some of the calls that wait for it. Returns whether more of them do. */
+static bool begin_waiting(struct endpoint *endpoint, uint32_t max)
+{
+    struct list *node;
+
+    for (; max > 0 && (node = list_first(&endpoint->waiting)); max--) {
+        list_remove(node);
+        upstream_begin(upstream_of_waiting(node));
+    }
+    return !list_empty(&endpoint->waiting);
+}
+
+/* Calls that may share a connection are one dial. */
+static bool turn_come(struct dial_turn *turn)
+{
+    return begin_waiting(container_of(turn, struct endpoint, turn), MAX_CONNECTION_CALLS);
+}
+
 static void accepted(void *ctx, struct upstream *upstream)
 {
     struct endpoint *endpoint = ctx;
@@ -94,6 +113,8 @@ static void accepted(void *ctx, struct upstream *upstream)
     if (endpoint->is_logged)
         log_write(LOG_INFO, "endpoint.recovered", LOG_TEXT("producer", endpoint->name));
     endpoint->is_logged = false;
+    endpoint->is_failing = false;
+    (void)begin_waiting(endpoint, UINT32_MAX);
     endpoint->failure = (struct upstream_end){.code = CODE_OK};
     if (endpoint->mode == SESSION_PER_CONSUMER)
         session_report(endpoint->session, *upstream_activation(upstream), PRODUCER_ACTIVE, 0, NULL);
@@ -124,6 +145,7 @@ static void ended(void *ctx, struct upstream *upstream, const struct upstream_en
         end->code == CODE_OK || (end->code == CODE_CANCELLED && upstream_is_stopped(upstream));
 
     endpoint_enter(endpoint);
+    endpoint->is_failing = !is_good || !end->was_accepted;
     if (!is_good)
         note_failure(endpoint, end);
     forget(endpoint, upstream);
@@ -162,8 +184,28 @@ bool endpoint_start_call(struct endpoint *endpoint, const struct activation_para
     }
     list_append(&endpoint->calls, &upstream_places(upstream)->in_endpoint);
     endpoint->call_count++;
-    upstream_begin(upstream);
+    if (endpoint->is_failing) {
+        list_append(&endpoint->waiting, &upstream_places(upstream)->waiting);
+        dial_turns_wait(endpoint->home.turns, &endpoint->turn);
+    } else {
+        upstream_begin(upstream);
+    }
     return true;
+}
+
+/* A call that was not opened ends at once. */
+void endpoint_stop_call(struct upstream *upstream, enum fault_reason reason, int64_t deadline_ns)
+{
+    struct list *waiting = &upstream_places(upstream)->waiting;
+
+    if (deadline_ns > 0)
+        upstream_stop(upstream, reason, deadline_ns);
+    else
+        upstream_cancel(upstream);
+    if (list_empty(waiting))
+        return;
+    list_remove(waiting);
+    upstream_begin(upstream);
 }
 
 /* Only the loop changes the map; another thread needs the lock. */
@@ -206,12 +248,8 @@ static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64
         return;
     }
     struct upstream *upstream = endpoint_find_call(endpoint, activation);
-    if (!upstream)
-        return;
-    if (deadline_ns > 0)
-        upstream_stop(upstream, reason, deadline_ns);
-    else
-        upstream_cancel(upstream);
+    if (upstream)
+        endpoint_stop_call(upstream, reason, deadline_ns);
 }
 
 static void set_paused(void *ctx, uint64_t activation, bool pause)
@@ -237,7 +275,7 @@ static void closing(void *ctx, enum fault_reason reason, int64_t deadline_ns)
     endpoint->end_reason = FAULT_NONE;
     lasting_calls_rest(endpoint);
     list_each(node, safe, &endpoint->calls)
-        upstream_stop(upstream_of_list(node), reason, deadline_ns);
+        endpoint_stop_call(upstream_of_list(node), reason, deadline_ns);
     leave_when_idle(endpoint);
 }
 
@@ -249,7 +287,7 @@ static void abort_call(void *ctx, const struct fault *fault)
     endpoint->end_reason = fault->reason;
     lasting_calls_rest(endpoint);
     list_each(node, safe, &endpoint->calls)
-        upstream_cancel(upstream_of_list(node));
+        endpoint_stop_call(upstream_of_list(node), fault->reason, 0);
     leave_when_idle(endpoint);
 }
 
@@ -292,6 +330,8 @@ static struct endpoint *endpoint_new(const struct endpoint_home *home, const str
     endpoint->cascade.emptied = cascade_emptied;
     endpoint->cascade.ctx = endpoint;
     list_init(&endpoint->calls);
+    list_init(&endpoint->waiting);
+    dial_turn_init(&endpoint->turn, turn_come);
     CHECK(pthread_mutex_init(&endpoint->lock, NULL) == 0);
     endpoint->name = strndup((const char *)params->name.data, params->name.size);
     if (!endpoint->name || dialled_init(&endpoint->dialled, DIALLED_ENDPOINT, params, owner) != ERR_OK ||

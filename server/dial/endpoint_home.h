@@ -2,6 +2,7 @@
 #ifndef TRIBUTARY_SERVER_DIAL_ENDPOINT_HOME_H
 #define TRIBUTARY_SERVER_DIAL_ENDPOINT_HOME_H
 
+struct dial_turns;
 struct dialled;
 struct h2guard_limits;
 struct hub;
@@ -15,6 +16,7 @@ struct endpoint_home {
     struct upstream_thread *thread;     /* of its calls */
     struct upstream_tls *tls;           /* NULL: plaintext */
     const struct h2guard_limits *guard; /* of its connections; NULL: none */
+    struct dial_turns *turns;           /* of all endpoints */
     /* An endpoint is gone. */
     void (*gone)(void *ctx, struct dialled *dialled);
     void *ctx;

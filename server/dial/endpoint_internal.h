@@ -10,6 +10,7 @@
 #include "base/shared_bytes.h"
 #include "hub/session_port.h"
 #include "server/dial/dialled.h"
+#include "server/dial/dial_turns.h"
 #include "server/dial/endpoint_cascade.h"
 #include "server/dial/endpoint_home.h"
 #include "server/dial/endpoint_plan.h"
@@ -33,6 +34,9 @@ struct endpoint {
     enum fault_reason end_reason; /* for hub_unregister() */
     struct list calls;            /* struct upstream */
     uint32_t call_count;
+    bool is_failing;     /* the last call that ended has failed, or was not accepted */
+    struct list waiting; /* struct upstream, by its `waiting`: those that wait for a turn */
+    struct dial_turn turn;
     struct upstream_end failure; /* the last one; code 0: none since a call was accepted */
     uint64_t unlogged;           /* failures since the last line about one */
     int64_t logged_ns;           /* of that line */
@@ -49,6 +53,9 @@ static inline struct bytes activation_key(const uint64_t *activation)
 
 /* Opens an upstream call for an activation, or a lasting call. False: memory ran out. */
 MUST_CHECK bool endpoint_start_call(struct endpoint *endpoint, const struct activation_params *params);
+
+/* No more is wanted of an upstream call, from this deadline on; 0: from now on. */
+void endpoint_stop_call(struct upstream *upstream, enum fault_reason reason, int64_t deadline_ns);
 
 /* The upstream call of an activation. NULL: it has none. */
 struct upstream *endpoint_find_call(struct endpoint *endpoint, uint64_t activation);

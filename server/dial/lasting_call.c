@@ -189,10 +189,8 @@ void lasting_call_stop(struct endpoint *endpoint, uint64_t number, enum fault_re
     timer_stop(&call->retry);
     if (!upstream)
         be_over(call, CODE_OK, NULL);
-    else if (deadline_ns > 0)
-        upstream_stop(upstream, reason, deadline_ns);
     else
-        upstream_cancel(upstream);
+        endpoint_stop_call(upstream, reason, deadline_ns);
 }
 
 int64_t lasting_call_retry_at(const struct endpoint *endpoint, uint64_t number)

@@ -49,6 +49,7 @@ struct upstream_target {
 /* The endpoint's places for the call. */
 struct upstream_places {
     struct list in_endpoint;
+    struct list waiting; /* for upstream_begin() */
     struct map_node by_activation;
 };
 
@@ -60,11 +61,12 @@ void upstream_forget(struct upstream *upstream);
 
 struct upstream_places *upstream_places(struct upstream *upstream);
 struct upstream *upstream_of_list(struct list *in_endpoint);
+struct upstream *upstream_of_waiting(struct list *waiting);
 struct upstream *upstream_of_map(struct map_node *by_activation);
 const uint64_t *upstream_activation(const struct upstream *upstream); /* valid as long as the call */
 bool upstream_is_stopped(const struct upstream *upstream);            /* by one of the two below */
 
-/* Opens the call. */
+/* Opens the call, unless it was stopped or cancelled before: then it has ended. */
 void upstream_begin(struct upstream *upstream);
 
 /* No more is wanted. A call of Upstream.Produce is told so, and cancelled at the deadline; any

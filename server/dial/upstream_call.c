@@ -378,6 +378,10 @@ static void begin(struct upstream *upstream)
 {
     upstream->begun = true;
     cq_hold(cq_of(upstream));
+    if (has_flag(upstream, FLAG_STOP) || has_flag(upstream, FLAG_CANCEL)) {
+        end_unopened(upstream, CODE_CANCELLED, "no more is wanted");
+        return;
+    }
     upstream->connection = connection_enter(upstream->plan->connections);
     if (!upstream->connection)
         end_unopened(upstream, CODE_RESOURCE_EXHAUSTED, "the server's memory budget is used up");

@@ -38,6 +38,7 @@ struct upstream *upstream_new(const struct upstream_plan *plan, const struct ups
     upstream->deadline_ns = target->deadline_ns;
     upstream_call_init(upstream);
     list_init(&upstream->places.in_endpoint);
+    list_init(&upstream->places.waiting);
     return upstream;
 }
 
@@ -54,6 +55,11 @@ struct upstream_places *upstream_places(struct upstream *upstream)
 struct upstream *upstream_of_list(struct list *in_endpoint)
 {
     return container_of(in_endpoint, struct upstream, places.in_endpoint);
+}
+
+struct upstream *upstream_of_waiting(struct list *waiting)
+{
+    return container_of(waiting, struct upstream, places.waiting);
 }
 
 struct upstream *upstream_of_map(struct map_node *by_activation)

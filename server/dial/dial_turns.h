@@ -1,0 +1,42 @@
+/* dial_turns.h - how fast failing endpoints are dialled, all of a daemon together.
+ *
+ * An endpoint whose last call has failed waits for its turn before it opens another one: there are
+ * DIAL_TURNS_PER_S turns a second, one endpoint after the other, however many calls each of them
+ * has waiting. A turn is for the calls that may share a connection. Endpoints that do not fail wait
+ * for nothing.
+ *
+ * Threads: the loop. */
+#ifndef TRIBUTARY_SERVER_DIAL_DIAL_TURNS_H
+#define TRIBUTARY_SERVER_DIAL_DIAL_TURNS_H
+
+#include "base/list.h"
+#include "loop/loop.h"
+
+#define DIAL_TURNS_PER_S 50
+
+/* Embedded in the server's side of it. */
+struct dial_turns {
+    struct loop *loop;
+    struct list waiting; /* struct dial_turn; the one whose turn it is first */
+    struct timer timer;
+    int64_t next_ns; /* the next turn is no earlier */
+};
+
+/* Embedded in an endpoint. */
+struct dial_turn {
+    struct list link; /* in turns->waiting */
+    /* Its turn has come. Returns whether it needs another one. */
+    bool (*come)(struct dial_turn *turn);
+};
+
+void dial_turns_init(struct dial_turns *turns, struct loop *loop);
+void dial_turns_fini(struct dial_turns *turns); /* nobody may wait any more */
+
+void dial_turn_init(struct dial_turn *turn, bool (*come)(struct dial_turn *turn));
+
+/* Waits for a turn; come() is called in a later turn of the loop. Does nothing where it waits. */
+void dial_turns_wait(struct dial_turns *turns, struct dial_turn *turn);
+/* Does nothing where it does not wait. */
+void dial_turns_leave(struct dial_turn *turn);
+
+#endif
