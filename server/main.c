@@ -57,7 +57,9 @@ int main(int argc, char **argv)
         log_stop(MAX_LOG_WAIT_MS);
         _exit(1); /* a forced end does not wait until millions of objects are freed */
     }
-    server_free(&server);
+    const bool is_freed = server_free(&server);
     log_stop(MAX_LOG_WAIT_MS);
+    if (!is_freed)
+        _exit(1); /* its thread waits for the disk */
     return status.code ? 1 : 0;
 }

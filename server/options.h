@@ -26,6 +26,7 @@ struct options {
     size_t upstream_tls_count;
     struct unix_access unix_access; /* of socket files among them */
     const char *ready_file;
+    const char *state_dir; /* NULL: nothing is kept */
     enum log_level log_level;
     enum log_format log_format;
     int64_t wire_threads;

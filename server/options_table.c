@@ -39,6 +39,10 @@ const struct option option_table[] = {
      OPTION_UNIX_GROUP, FIELD(unix_access), 0, 0},
     {"ready-file", "PATH", "write the bound addresses there, one per line, once the server serves",
      OPTION_TEXT, FIELD(ready_file), 0, 0},
+    {"state-dir", "PATH",
+     "a folder for what must survive a restart: endpoints that were added at run time; made with mode 0700 "
+     "if it is missing (default: nothing survives)",
+     OPTION_TEXT, FIELD(state_dir), 1, 480},
     {"log-level", "LEVEL", "debug, info, warn, error or off (default info)", OPTION_LEVEL, FIELD(log_level),
      0, 0},
     {"log-format", "FORMAT", "text or json (default text)", OPTION_FORMAT, FIELD(log_format), 0, 0},

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backend/sqlite/store.h"
 #include "base/budget.h"
 #include "base/clock.h"
 #include "base/counters.h"
@@ -21,6 +22,12 @@
 #include "server/descriptors.h"
 #include "server/guard_check.h"
 #include "server/wire/wire.h"
+
+/* An operation of the store is late then, and so is its end. */
+#define STORE_TIMEOUT_NS (10 * NS_PER_S)
+/* More than the services give to it (server/rpc/endpoint_edit.c). */
+#define MAX_STORE_WAITING 8192u
+#define MAX_STORE_BYTES ((size_t)64 << 20)
 
 /* The listener's thread. Connections go to the workers in turn. */
 static void on_connected(void *ctx, int fd)
@@ -38,6 +45,33 @@ static struct status publish_settings(struct server *server, const struct settin
         return (struct status){ERR_NO_MEMORY, 0, "publish the settings"};
     budget_set((uint64_t)settings->memory_limit_bytes);
     return STATUS_OK;
+}
+
+static struct status refused(const struct refusal *refusal, const char *step)
+{
+    log_write(LOG_ERROR, "store.refused", LOG_TEXT("reason", refusal->text));
+    return (struct status){ERR_INVALID, 0, step};
+}
+
+static struct status open_store(struct server *server)
+{
+    const struct store_params params = {.path = server->options.state_dir,
+                                        .timeout_ns = STORE_TIMEOUT_NS,
+                                        .max_waiting = MAX_STORE_WAITING,
+                                        .max_waiting_bytes = MAX_STORE_BYTES};
+    struct refusal refusal;
+
+    if (params.path && store_open(server->loop, &params, &server->store, &refusal))
+        return refused(&refusal, "open the store of --state-dir");
+    return STATUS_OK;
+}
+
+static struct status load_endpoints(struct server *server)
+{
+    struct refusal refusal;
+
+    return rpc_load_endpoints(server->rpc, &refusal) ? refused(&refusal, "read the store of --state-dir")
+                                                     : STATUS_OK;
 }
 
 static struct status make_listener(struct server *server)
@@ -64,6 +98,7 @@ static struct status make_engine(struct server *server)
 {
     const struct options *options = &server->options;
     struct rpc_params params = {.reflection = options->reflection == ON,
+                                .store = server->store,
                                 .version = TRIBUTARY_VERSION,
                                 .listening = server->addresses,
                                 .listening_count = options->listen_count};
@@ -191,6 +226,8 @@ static struct status start_all(struct server *server)
     if (!status.code)
         status = memory_trim_start(&server->memory_trim, server->loop);
     if (!status.code)
+        status = open_store(server);
+    if (!status.code)
         status = make_listener(server);
     if (!status.code)
         status = make_engine(server);
@@ -198,6 +235,8 @@ static struct status start_all(struct server *server)
         status = start_wire_workers(server);
     if (!status.code && server->options.guard == ON)
         status = guard_check(server->workers[0].thread, &server->guard_limits);
+    if (!status.code)
+        status = load_endpoints(server);
     if (!status.code)
         status = listener_start(server->listener);
     if (!status.code)
@@ -213,6 +252,7 @@ struct status server_start(struct server *server, const struct options *options)
 
     *server = (struct server){.options = *options};
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond `ulimit -f` is a write that fails */
     sigemptyset(&blocked);
     for (size_t i = 0; i < ARRAY_LEN(end_signals); i++)
         sigaddset(&blocked, end_signals[i]);
@@ -245,7 +285,21 @@ int server_run(struct server *server)
     return server->forced ? 1 : 0;
 }
 
-void server_free(struct server *server)
+/* No call is left. What waited for the disk is answered, and the loop does the rest of it. */
+static bool stop_store(struct server *server)
+{
+    if (!server->store)
+        return true;
+    if (!store_stop(server->store, STORE_TIMEOUT_NS))
+        return false;
+    while (!store_is_idle(server->store)) {
+        loop_stop(server->loop);
+        loop_run(server->loop);
+    }
+    return true;
+}
+
+bool server_free(struct server *server)
 {
     memory_trim_stop(&server->memory_trim);
     if (server->listener)
@@ -256,6 +310,8 @@ void server_free(struct server *server)
         loop_run(server->loop); /* calls may still need an answer of the loop */
     for (size_t i = 0; i < server->worker_count; i++)
         wire_thread_join(server->workers[i].thread);
+    if (!stop_store(server))
+        return false;
     for (size_t i = 0; i < server->worker_count; i++)
         wire_thread_free(server->workers[i].thread);
     free(server->workers);
@@ -268,8 +324,10 @@ void server_free(struct server *server)
     if (server->hub)
         hub_free(server->hub);
     listener_free(server->listener);
+    store_free(server->store);
     if (server->loop)
         loop_free(server->loop);
     tls_settings_free(server->tls);
     wire_fini(); /* may wait for a write of the core */
+    return true;
 }

@@ -17,6 +17,7 @@
 #include "server/wire/waiting_message.h"
 
 struct server;
+struct store;
 
 /* The server's record of one wire thread. */
 struct wire_worker {
@@ -36,6 +37,7 @@ struct server {
     struct options options;
     struct loop *loop;
     struct memory_trim memory_trim;
+    struct store *store; /* NULL: there is no --state-dir */
     struct hub *hub;
     struct tls_settings *tls; /* of upstreams */
     struct dial *dial;
@@ -62,8 +64,9 @@ struct server {
 MUST_CHECK struct status server_start(struct server *server, const struct options *options);
 /* Serves until a signal ends it. Returns the exit status of the program: 1 after a forced end. */
 int server_run(struct server *server);
-/* Ends what still runs, and waits for it. */
-void server_free(struct server *server);
+/* Ends what still runs, and waits for it. False: the disk of the store does not answer. Then the
+ * process must end, and nothing was freed. */
+MUST_CHECK bool server_free(struct server *server);
 
 /* shutdown.c */
 

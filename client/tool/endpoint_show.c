@@ -44,6 +44,21 @@ const char *endpoint_activation_name(const struct tributary_endpoint *endpoint)
     }
 }
 
+const char *endpoint_not_kept_text(const struct tributary_producer *producer)
+{
+    switch (producer->not_kept_reason) {
+    case TRIBUTARY_NOT_KEPT_UNSPECIFIED:
+        break;
+    case TRIBUTARY_NOT_KEPT_NO_STATE_DIR:
+        return "the server has no --state-dir";
+    case TRIBUTARY_NOT_KEPT_STORE_FAILED:
+        return "the disk of --state-dir failed while it was changed";
+    case TRIBUTARY_NOT_KEPT_NOT_ASKED:
+        return "no operator added it";
+    }
+    return NULL;
+}
+
 static const char *method_of(const struct tributary_endpoint *endpoint)
 {
     return endpoint->method[0] != '\0' ? endpoint->method : ENDPOINT_DEFAULT_METHOD;
@@ -242,6 +257,10 @@ void endpoint_show_whole(const struct tributary_producer *producer)
         for (size_t i = 0; i < producer->child_count; i++)
             put_line("", producer->children[i]);
     }
+    if (producer->kept)
+        put_line("kept", "yes");
+    else if (endpoint_not_kept_text(producer))
+        printf("kept           no: %s\n", endpoint_not_kept_text(producer));
     put_stored(endpoint);
     put_failure(producer);
 }

@@ -11,6 +11,10 @@
 /* "per-consumer", "shared" or "by-request". */
 const char *endpoint_activation_name(const struct tributary_endpoint *endpoint);
 
+/* Why it does not survive a restart of the server, in a few words. NULL: it does, or nobody
+ * knows. */
+const char *endpoint_not_kept_text(const struct tributary_producer *producer);
+
 /* Prints what it is, on the rest of one line: method, address, activation, state. */
 void endpoint_show_line(const struct tributary_producer *producer);
 

@@ -21,6 +21,9 @@ static void on_added(void *ctx, const struct tributary_producer *producer)
 
     printf("%s is %s: ", producer->name, verb == &verb_producers_add ? "added" : "changed");
     endpoint_show_line(producer);
+    if (!producer->kept && endpoint_not_kept_text(producer))
+        fprintf(stderr, "It does not survive a restart of the server: %s.\n",
+                endpoint_not_kept_text(producer));
 }
 
 static int add(const struct verb *verb, const struct settings *settings, const struct endpoint_texts *texts,
@@ -47,7 +50,6 @@ static int add(const struct verb *verb, const struct settings *settings, const s
             fprintf(stderr, "'tributary producers add' adds it.\n");
         return result;
     }
-    fprintf(stderr, "It is kept in the server's memory only: add it again after a restart of the server.\n");
     return EXITS_OK;
 }
 
@@ -185,8 +187,9 @@ const struct verb verb_producers_add = {
         "Requests are bytes as they are on the wire: protoc --encode makes them. The verb waits for the "
         "server, "
         "and not for the upstream:\n"
-        "'producers ls' shows whether it answers. Endpoints are kept in the server's memory only: after a "
-        "restart they must be added again.",
+        "'producers ls' shows whether it answers. Endpoints survive a restart of a server with --state-dir. "
+        "Without it they are gone then, and\n"
+        "a note on standard error says so.",
     .options = options,
     .option_count = ADD_OPTIONS,
     .bounds = bounds,

@@ -91,6 +91,9 @@ json_t *producer_json(const struct tributary_producer *producer)
     if (!producer->endpoint)
         return object;
     json_object_set_new(object, "endpoint", endpoint_json(producer->endpoint));
+    json_object_set_new(object, "kept", json_boolean(producer->kept));
+    if (endpoint_not_kept_text(producer))
+        table_put_text(object, "not_kept_reason", endpoint_not_kept_text(producer));
     table_put_number(object, "upstream_calls", producer->upstream_calls);
     table_put_number(object, "activations", producer->activations);
     table_put_number(object, "paused_activations", producer->paused_activations);

@@ -26,6 +26,35 @@ struct view {
     FILE *out;
 };
 
+static const char *store_state_name(enum tributary_store_state state)
+{
+    switch (state) {
+    case TRIBUTARY_STORE_HEALTHY:
+        return "healthy";
+    case TRIBUTARY_STORE_FULL:
+        return "full";
+    case TRIBUTARY_STORE_FAILED:
+        return "failed";
+    }
+    return "unknown";
+}
+
+static json_t *store_json(const struct tributary_store *store)
+{
+    json_t *object = json_object();
+    json_t *not_loaded = json_object();
+
+    table_put_text(object, "path", store->path);
+    table_put_text(object, "uuid", store->uuid);
+    table_put_text(object, "state", store_state_name(store->state));
+    table_put_text(object, "code", store->code);
+    table_put_text(object, "message", store->message);
+    for (size_t i = 0; i < store->not_loaded_count; i++)
+        table_put_text(not_loaded, store->not_loaded[i].name, store->not_loaded[i].message);
+    json_object_set_new(object, "not_loaded", not_loaded);
+    return object;
+}
+
 static void print_json(const struct view *view, const struct tributary_info *info)
 {
     json_t *object = json_object();
@@ -51,6 +80,8 @@ static void print_json(const struct view *view, const struct tributary_info *inf
     for (size_t i = 0; i < info->counter_count; i++)
         json_object_set_new(counters, info->counters[i].name, json_integer(info->counters[i].value));
     json_object_set_new(object, "counters", counters);
+    if (info->store)
+        json_object_set_new(object, "store", store_json(info->store));
     table_print_json(object, view->out);
 }
 
@@ -79,6 +110,18 @@ static void print_turns(const struct view *view, const struct tributary_info *in
     fprintf(view->out, "loop           %" PRId64 " turns, the longest %s\n", turns, longest);
 }
 
+static void print_store(const struct view *view, const struct tributary_store *store)
+{
+    if (!store)
+        return;
+    fprintf(view->out, "state          %s in %s\n", store_state_name(store->state), store->path);
+    if (store->code[0] != '\0')
+        fprintf(view->out, "               %s: %s\n", store->code, store->message);
+    for (size_t i = 0; i < store->not_loaded_count; i++)
+        fprintf(view->out, "not loaded     %s: %s\n", store->not_loaded[i].name,
+                store->not_loaded[i].message);
+}
+
 static void print_text(const struct view *view, const struct tributary_info *info)
 {
     char age[40];
@@ -99,6 +142,7 @@ static void print_text(const struct view *view, const struct tributary_info *inf
     fprintf(view->out, "events         %" PRId64 " in, %" PRId64 " out, %" PRId64 " dropped\n",
             counter(info, "events.in"), counter(info, "events.out"), counter(info, "events.dropped"));
     fprintf(view->out, "memory         %s of %s\n", used, limit);
+    print_store(view, info->store);
     print_turns(view, info);
     for (size_t i = 0; view->settings->counters && i < info->counter_count; i++)
         fprintf(view->out, "%-28s %12" PRId64 "\n", info->counters[i].name, info->counters[i].value);

@@ -8,6 +8,7 @@
 #include "base/shared_bytes.h"
 #include "event/glob.h"
 #include "hub/hub_query.h"
+#include "hub/session.h"
 #include "server/dial/address_set.h"
 #include "server/dial/dial_turns.h"
 #include "server/dial/endpoint_check.h"
@@ -292,15 +293,36 @@ enum fault_reason dial_hold(struct dial *dial, const struct endpoint_params *par
     return start(dial, params, &place, owner, dialled_out, fault);
 }
 
+/* All but what only the hub can say. */
+static enum fault_reason check_operators(struct dial *dial, const struct endpoint_params *params, bool update,
+                                         struct place *place_out, struct fault *fault)
+{
+    if (check(dial, params, place_out, fault) || (update && check_update(dial, params->name, fault)))
+        return fault->reason;
+    return params->replace ? dial_check_origin(dial, "endpoint.name", params->name, fault) : FAULT_NONE;
+}
+
+enum fault_reason dial_check(struct dial *dial, const struct endpoint_params *params, bool update,
+                             struct fault *fault)
+{
+    const struct session_params session = {
+        .name = params->name, .reject_duplicate = !params->replace, .peer_key = params->peer_key};
+    struct place place;
+
+    if (check_operators(dial, params, update, &place, fault))
+        return fault->reason;
+    if (hub_may_register(dial->hub, &session, fault) == FAULT_NAME_TAKEN)
+        fault_bytes(fault, FAULT_NAME_TAKEN, "endpoint.name", params->name, NULL);
+    return fault->reason;
+}
+
 enum fault_reason dial_add(struct dial *dial, const struct endpoint_params *params, bool update,
                            struct fault *fault)
 {
     struct dialled *dialled;
     struct place place;
 
-    if (check(dial, params, &place, fault) || (update && check_update(dial, params->name, fault)))
-        return fault->reason;
-    if (params->replace && dial_check_origin(dial, "endpoint.name", params->name, fault))
+    if (check_operators(dial, params, update, &place, fault))
         return fault->reason;
     return start(dial, params, &place, NULL, &dialled, fault);
 }
@@ -317,7 +339,14 @@ struct endpoint_view dial_view(const struct producer_view *view)
     if (dialled->kind == DIALLED_ENDPOINT)
         return endpoint_view(dialled);
     return (struct endpoint_view){.definition = shared_bytes_view(dialled->definition),
+                                  .keeping = dialled->keeping,
                                   .origin = dialled->origin,
                                   .origin_text = dialled->origin_text,
                                   .set = dialled};
+}
+
+void dial_set_keeping(const struct producer_view *view, enum endpoint_keeping keeping)
+{
+    if (view->is_endpoint && view->port_ctx)
+        ((struct dialled *)view->port_ctx)->keeping = keeping;
 }

@@ -37,6 +37,11 @@ MUST_CHECK enum err dial_use_tls(struct dial *dial, struct tls_settings *setting
  * socket of gRPC core. Before dial_add(). */
 void dial_use_guard(struct dial *dial, const struct h2guard_limits *limits);
 
+/* Whether dial_add() would refuse this now, but for the memory that it takes. Nothing is added.
+ * FAULT_NONE, or the faults of dial_add(). */
+MUST_CHECK enum fault_reason dial_check(struct dial *dial, const struct endpoint_params *params, bool update,
+                                        struct fault *fault);
+
 /* Adds an endpoint, or a set of them. `update`: it takes the place of one of this name.
  *
  * FAULT_NONE, or what endpoint_check() and endpoint_add() say, or ADDRESS_NOT_ALLOWED, UNKNOWN_TLS
@@ -61,5 +66,8 @@ MUST_CHECK enum fault_reason dial_check_origin(struct dial *dial, const char *fi
 
 /* What an endpoint or a set shows. `view` is one of an endpoint, and view->port_ctx is not NULL. */
 struct endpoint_view dial_view(const struct producer_view *view);
+
+/* It is kept in another way than it was added. Does nothing where the producer is no endpoint. */
+void dial_set_keeping(const struct producer_view *view, enum endpoint_keeping keeping);
 
 #endif

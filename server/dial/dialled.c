@@ -12,6 +12,8 @@ enum err dialled_init(struct dialled *dialled, enum dialled_kind kind, const str
                       const struct dialled_owner *owner)
 {
     *dialled = (struct dialled){.kind = kind, .origin = params->origin};
+    if (params->origin == ORIGIN_OPERATOR) /* a set's addresses are looked up anew, a file is read anew */
+        dialled->keeping = params->keeping;
     if (owner)
         dialled->owner = *owner;
     dialled->origin_text = strdup(params->origin_text ? params->origin_text : "");

@@ -21,6 +21,7 @@ struct dialled_owner {
 struct dialled {
     enum dialled_kind kind;
     enum endpoint_origin origin;
+    enum endpoint_keeping keeping;
     char *origin_text;
     struct shared_bytes *definition;
     struct dialled_owner owner;

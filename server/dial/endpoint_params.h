@@ -43,6 +43,14 @@ enum endpoint_origin {
 
 struct shared_bytes;
 
+/* Whether an endpoint survives a restart of the server, and if not, why. */
+enum endpoint_keeping {
+    ENDPOINT_NOT_ASKED, /* whoever added it adds it again: nobody asked to keep it */
+    ENDPOINT_KEPT,
+    ENDPOINT_NO_STATE_DIR,
+    ENDPOINT_STORE_FAILED /* while it was changed: after a restart it may be there or not */
+};
+
 /* Everything is copied where an endpoint is made of it. */
 struct endpoint_params {
     struct bytes name;
@@ -58,6 +66,8 @@ struct endpoint_params {
     size_t label_count;
     enum session_mode mode;
     enum endpoint_restart restart;
+    enum endpoint_keeping
+        keeping;      /* for those who look at it; of another origin than an operator: not asked */
     bool keep_open;   /* this side of a call does not close */
     bool event_batch; /* messages are EventBatches; false: any bytes */
     bool cascade;     /* they are those of another tributary; then event_batch is false */

@@ -14,7 +14,6 @@
 #include "event/text.h"
 #include "event/filter.h"
 #include "h2socket/h2socket.h"
-#include "hub/producer.h"
 #include "hub/subscription.h"
 #include "hub/subscription_port.h"
 #include "proto/field_numbers.h"
@@ -23,6 +22,7 @@
 #include "server/rpc/rpc_internal.h"
 #include "server/rpc/method_table.h"
 #include "server/rpc/services.h"
+#include "server/rpc/store_view.h"
 #include "server/rpc/token.h"
 #include "server/rpc/views.h"
 #include "server/wire/wire.h"
@@ -159,24 +159,6 @@ static void get_producer(struct unary_call *unary)
         buf_clear(&unary->answer); /* unary->fault says why */
 }
 
-static void remove_producer(struct unary_call *unary)
-{
-    const Tributary__V1__RemoveProducerRequest *request =
-        (const Tributary__V1__RemoveProducerRequest *)(void *)unary->request;
-    struct bytes name = text_bytes(request->name);
-    int64_t drain_ns;
-
-    if (name_check(name, "name", MAX_NAME_BYTES, &unary->fault) ||
-        decode_duration((const ProtobufCMessage *)request->deadline, &deadline, &drain_ns, &unary->fault))
-        return;
-    if (dial_check_origin(unary->rpc->params.dial, "name", name, &unary->fault))
-        return;
-    if (request->mode == TRIBUTARY__V1__REMOVE_PRODUCER_REQUEST__MODE__CANCEL)
-        drain_ns = 0;
-    if (hub_remove(unary->rpc->hub, name, drain_ns, producer_answer, &unary->answer, &unary->fault))
-        buf_clear(&unary->answer); /* unary->fault says why */
-}
-
 static void subscription_add(void *ctx, const struct subscription_view *view)
 {
     const struct page *page = ctx;
@@ -298,6 +280,7 @@ static void get_info(struct unary_call *unary)
     const struct rpc_params *params = &unary->rpc->params;
     const struct settings *settings = loop_settings(unary->rpc->loop);
     Tributary__V1__Info info = TRIBUTARY__V1__INFO__INIT;
+    SCRATCH struct store_view store;
     struct counts counts;
 
     counts_fill(&counts);
@@ -317,6 +300,7 @@ static void get_info(struct unary_call *unary)
     info.draining = hub_draining(unary->rpc->hub);
     info.n_counters = counts.count;
     info.counters = counts.pointers;
+    info.store = store_view_fill(&store, unary->rpc->edits);
     encode(&info.base, &unary->answer);
 }
 
@@ -330,8 +314,6 @@ enum err admin_serve(struct rpc *rpc)
         {"/tributary.v1.Admin/ListProducers", &tributary__v1__list_producers_request__descriptor,
          list_producers},
         {"/tributary.v1.Admin/GetProducer", &tributary__v1__get_producer_request__descriptor, get_producer},
-        {"/tributary.v1.Admin/RemoveProducer", &tributary__v1__remove_producer_request__descriptor,
-         remove_producer},
         {"/tributary.v1.Admin/ListSubscriptions", &tributary__v1__list_subscriptions_request__descriptor,
          list_subscriptions},
         {"/tributary.v1.Admin/Disconnect", &tributary__v1__disconnect_request__descriptor, disconnect},

@@ -78,6 +78,21 @@ uint32_t endpoint_open_calls(const struct producer_view *view)
     return view->port_ctx ? endpoint_view(view->port_ctx).upstream_calls : 0;
 }
 
+static Tributary__V1__Producer__NotKept not_kept_reason(enum endpoint_keeping keeping)
+{
+    switch (keeping) {
+    case ENDPOINT_KEPT:
+        return TRIBUTARY__V1__PRODUCER__NOT_KEPT__NOT_KEPT_UNSPECIFIED;
+    case ENDPOINT_NO_STATE_DIR:
+        return TRIBUTARY__V1__PRODUCER__NOT_KEPT__NOT_KEPT_NO_STATE_DIR;
+    case ENDPOINT_STORE_FAILED:
+        return TRIBUTARY__V1__PRODUCER__NOT_KEPT__NOT_KEPT_STORE_FAILED;
+    case ENDPOINT_NOT_ASKED:
+        break;
+    }
+    return TRIBUTARY__V1__PRODUCER__NOT_KEPT__NOT_KEPT_NOT_ASKED;
+}
+
 void endpoint_write(const struct producer_view *view, struct buf *bytes)
 {
     if (!view->port_ctx) /* it is gone, but for its name */
@@ -86,6 +101,8 @@ void endpoint_write(const struct producer_view *view, struct buf *bytes)
 
     definition_write(view, &endpoint, bytes);
     field_varint(bytes, PB_PRODUCER_UPSTREAM_CALLS, endpoint.upstream_calls);
+    field_varint(bytes, PB_PRODUCER_KEPT, endpoint.keeping == ENDPOINT_KEPT);
+    field_varint(bytes, PB_PRODUCER_NOT_KEPT_REASON, not_kept_reason(endpoint.keeping));
     field_varint(bytes, PB_PRODUCER_INNER_SOURCES, endpoint.inner_sources);
     if (view->port->failure) {
         const struct session_failure failure = view->port->failure(view->port_ctx);

@@ -13,12 +13,15 @@
 #include "server/wire/call.h"
 
 struct dial;
+struct refusal;
 struct rpc;
+struct store;
 
 /* What the services are made with. Their limits are those of loop_settings(), read at each use. */
 struct rpc_params {
     bool reflection;
-    struct dial *dial; /* the producers that the server dials; must outlive the rpc */
+    struct dial *dial;   /* the producers that the server dials; must outlive the rpc */
+    struct store *store; /* must outlive the rpc; NULL: nothing is kept */
     const char *version;
     const char *const *listening; /* the bound addresses; must outlive the rpc */
     size_t listening_count;
@@ -29,6 +32,9 @@ MUST_CHECK struct status rpc_new(struct loop *loop, struct hub *hub, const struc
                                  struct rpc **rpc_out);
 /* After every wire thread has ended. NULL allowed. */
 void rpc_free(struct rpc *rpc);
+
+/* Loop. Adds the endpoints of the store, before the server listens: endpoint_edits_load(). */
+MUST_CHECK enum err rpc_load_endpoints(struct rpc *rpc, struct refusal *refusal);
 
 /* The table for call_acceptor_serve(). It lives as long as the rpc. */
 const struct method *rpc_methods(const struct rpc *rpc, size_t *count_out);

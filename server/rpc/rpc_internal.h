@@ -18,6 +18,7 @@ struct rpc {
     size_t method_count;
     struct unary_row *unary_rows; /* what rpc_add_unary() made */
     struct health *health;
+    struct endpoint_edits *edits;
     struct peer_charges answers;   /* of unary calls, on their way */
     struct reflection *reflection; /* NULL: not served */
 };

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "server/rpc/details.h"
+#include "server/rpc/endpoint_edits.h"
 #include "server/rpc/method_table.h"
 #include "server/rpc/rpc_internal.h"
 
@@ -12,8 +13,8 @@
 static enum err serve(struct rpc *rpc)
 {
     enum err (*const services[])(struct rpc *) = {
-        publish_serve,   publish_stream_serve, register_serve, subscriber_serve, consume_serve, admin_serve,
-        endpoints_serve, changes_serve,        explain_serve,  health_serve,     finish_serve};
+        publish_serve, publish_stream_serve, register_serve, subscriber_serve, consume_serve,
+        admin_serve,   endpoints_serve,      changes_serve,  health_serve,     finish_serve};
 
     for (size_t i = 0; i < ARRAY_LEN(services); i++) {
         enum err err = services[i](rpc);
@@ -37,7 +38,8 @@ struct status rpc_new(struct loop *loop, struct hub *hub, const struct rpc_param
     rpc->params = *params;
     rpc->started_wall_ns = clock_wall_ns();
     peer_charges_init(&rpc->answers, COUNT_LIVE_ANSWER_BYTES, "answer", "answers on their way to");
-    err = serve(rpc);
+    rpc->edits = endpoint_edits_new(loop, hub, params->dial, params->store);
+    err = rpc->edits ? serve(rpc) : ERR_NO_MEMORY;
     if (err) {
         rpc_free(rpc);
         return (struct status){err, 0, "setting up the services"};
@@ -51,9 +53,15 @@ void rpc_free(struct rpc *rpc)
 {
     if (!rpc)
         return;
+    endpoint_edits_free(rpc->edits);
     reflection_free(rpc);
     health_free(rpc);
     rpc_free_methods(rpc);
     peer_charges_fini(&rpc->answers);
     free(rpc);
+}
+
+enum err rpc_load_endpoints(struct rpc *rpc, struct refusal *refusal)
+{
+    return endpoint_edits_load(rpc->edits, refusal);
 }

@@ -30,6 +30,26 @@ static uint64_t charged_bytes(const struct session *session)
     return session->text_bytes + (session->kind == &shared_session_kind ? session->history.bytes : 0);
 }
 
+/* Whose name it is charged to now. */
+static struct producer *charged_for(struct producer *holder, const struct session *older)
+{
+    return older && older->successor ? &older->successor->producer : holder;
+}
+
+enum fault_reason hub_may_register(struct hub *hub, const struct session_params *params, struct fault *fault)
+{
+    struct registry *registry = hub_registry(hub);
+    struct producer *holder = registry_find(registry, params->name);
+    enum name_rule rule = holder ? holder->kind->name_rule : NAME_YIELDED;
+    struct session *older = rule == NAME_HANDED_OVER ? session_of(holder) : NULL;
+
+    if (hub_draining(hub))
+        return fault_set(fault, FAULT_DRAINING, NULL, NULL);
+    if (rule == NAME_KEPT || (older && params->reject_duplicate))
+        return fault_bytes(fault, FAULT_NAME_TAKEN, "hello.name", params->name, NULL);
+    return registry_reserve(registry, params->peer_key, charged_for(holder, older), fault);
+}
+
 /* A second producer of the same name is handled here. A duplicate is refused (ALREADY_EXISTS,
  * NAME_TAKEN) where the newer session asks for that, or where the holder is of a kind that keeps
  * its name; otherwise it replaces the older session (handover.c) or the transient producer. A
@@ -42,16 +62,11 @@ enum fault_reason hub_register(struct hub *hub, const struct session_params *par
     struct producer *holder = registry_find(registry, params->name);
     enum name_rule rule = holder ? holder->kind->name_rule : NAME_YIELDED;
     struct session *older = rule == NAME_HANDED_OVER ? session_of(holder) : NULL;
-    /* whose name it is charged to now */
-    struct producer *charged = older && older->successor ? &older->successor->producer : holder;
+    struct producer *charged = charged_for(holder, older);
     struct session *session;
     struct list created;
 
-    if (hub_draining(hub))
-        return fault_set(fault, FAULT_DRAINING, NULL, NULL);
-    if (rule == NAME_KEPT || (older && params->reject_duplicate))
-        return fault_bytes(fault, FAULT_NAME_TAKEN, "hello.name", params->name, NULL);
-    if (registry_reserve(registry, params->peer_key, charged, fault) != FAULT_NONE)
+    if (hub_may_register(hub, params, fault) != FAULT_NONE)
         return fault->reason;
     session = session_new(hub, kinds[params->mode], &session_ready_kind, params);
     list_init(&created);

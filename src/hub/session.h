@@ -52,6 +52,12 @@ struct session_params {
 MUST_CHECK enum fault_reason hub_register(struct hub *hub, const struct session_params *params,
                                           struct session **session_out, struct fault *fault);
 
+/* Whether hub_register() would refuse these now, but for the memory that labels and topics take.
+ * Only the name, who is charged, and reject_duplicate count. FAULT_NONE, or its faults; nothing
+ * changes. */
+MUST_CHECK enum fault_reason hub_may_register(struct hub *hub, const struct session_params *params,
+                                              struct fault *fault);
+
 /* The call has ended. What the session published stays queued. Its activations have ended: with OK
  * where `reason` is NONE, otherwise with UNAVAILABLE. The session is freed when its last offer has
  * returned and its last put waiter was notified. */

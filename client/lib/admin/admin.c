@@ -112,13 +112,38 @@ enum tributary_code tributary_producer_remove(struct tributary *client,
     return status->code;
 }
 
+static struct tributary_store store_of(const Tributary__V1__Info__Store *from,
+                                       struct tributary_not_loaded *not_loaded)
+{
+    for (size_t i = 0; i < from->n_not_loaded; i++)
+        not_loaded[i] =
+            (struct tributary_not_loaded){from->not_loaded[i]->name, from->not_loaded[i]->message};
+    return (struct tributary_store){
+        .path = from->path,
+        .uuid = from->uuid,
+        .state = (enum tributary_store_state)from->state,
+        .code = from->code,
+        .message = from->message,
+        .not_loaded = not_loaded,
+        .not_loaded_count = from->n_not_loaded,
+    };
+}
+
 static bool show_info(const Tributary__V1__Info *from,
                       void (*each)(void *ctx, const struct tributary_info *info), void *ctx)
 {
+    const size_t not_loaded_count = from->store ? from->store->n_not_loaded : 0;
     struct tributary_counter *counters = calloc(from->n_counters + 1, sizeof(*counters));
+    struct tributary_not_loaded *not_loaded = calloc(not_loaded_count + 1, sizeof(*not_loaded));
+    struct tributary_store store = {.path = ""};
 
-    if (!counters)
+    if (!counters || !not_loaded) {
+        free(counters);
+        free(not_loaded);
         return false;
+    }
+    if (from->store)
+        store = store_of(from->store, not_loaded);
     for (size_t i = 0; i < from->n_counters; i++)
         counters[i] = (struct tributary_counter){from->counters[i]->name, from->counters[i]->value};
 
@@ -139,10 +164,12 @@ static bool show_info(const Tributary__V1__Info *from,
         .draining = from->draining != 0,
         .counters = counters,
         .counter_count = from->n_counters,
+        .store = from->store ? &store : NULL,
     };
 
     each(ctx, &info);
     free(counters);
+    free(not_loaded);
     return true;
 }
 

@@ -129,6 +129,8 @@ static void pass_on(void (*each)(void *ctx, const struct tributary_producer *pro
         .origin_text = from->origin_text,
         .children = (const char *const *)from->children,
         .child_count = from->n_children,
+        .kept = from->kept != 0,
+        .not_kept_reason = (enum tributary_not_kept)from->not_kept_reason,
     };
 
     each(ctx, &producer);

@@ -25,10 +25,35 @@ static const char *const statement_texts[DB_STATEMENT_COUNT] = {
 
 /* ---- failures ---- */
 
+/* The errno of the last system call that failed, of the log or of the database file. SQLite's own
+ * sqlite3_system_errno() knows only those of opening. */
+static int errno_of(sqlite3 *handle)
+{
+    static const int files[] = {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER};
+
+    for (size_t i = 0; handle && i < ARRAY_LEN(files); i++) {
+        sqlite3_file *file = NULL;
+        int sys = 0;
+
+        if (sqlite3_file_control(handle, NULL, files[i], &file) == SQLITE_OK && file && file->pMethods &&
+            file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &sys) == SQLITE_OK && sys != 0)
+            return sys;
+    }
+    return handle ? sqlite3_system_errno(handle) : 0;
+}
+
+/* Only for errors of the system: for others it is that of an earlier one. */
+static int errno_of_code(sqlite3 *handle, int code)
+{
+    const int primary = code & 0xff;
+
+    return primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN ? errno_of(handle) : 0;
+}
+
 enum db_result database_failed(struct database *database, int code, const char *step)
 {
     struct db_error *error = &database->error;
-    const int sys = database->handle ? sqlite3_system_errno(database->handle) : 0;
+    const int sys = errno_of_code(database->handle, code);
     const char *text = database->handle && sqlite3_extended_errcode(database->handle) == code
                            ? sqlite3_errmsg(database->handle)
                            : sqlite3_errstr(code);

@@ -122,7 +122,10 @@ const char *store_uuid(const struct store *store);
  * process must end without store_free(). */
 MUST_CHECK bool store_stop(struct store *store, int64_t max_ns);
 
-/* After store_stop(), and when the loop has run what was posted. NULL is allowed. */
+/* Whether every operation was answered: done() was called. */
+bool store_is_idle(const struct store *store);
+
+/* After store_stop(), and when it is idle: the loop has run what was posted. NULL is allowed. */
 void store_free(struct store *store);
 
 #endif

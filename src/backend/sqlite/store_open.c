@@ -114,6 +114,11 @@ bool store_stop(struct store *store, int64_t max_ns)
     return true;
 }
 
+bool store_is_idle(const struct store *store)
+{
+    return list_empty(&store->in_flight);
+}
+
 void store_free(struct store *store)
 {
     if (!store)

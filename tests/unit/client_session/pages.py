@@ -47,7 +47,6 @@ class Pages(unittest.TestCase):
                 "producers drain",
                 "subs ls",
                 "subs kick",
-                "why",
                 "bench pub",
                 "bench sub",
                 "bench latency",

@@ -1,7 +1,6 @@
 /* power_vfs.c - a VFS of SQLite that cuts the power. */
 #include "power_vfs.h"
 
-#include <errno.h>
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -184,7 +183,6 @@ static int x_write(sqlite3_file *file, const void *data, int size, sqlite3_int64
         return SQLITE_IOERR_WRITE;
     if (plan.free_bytes > 0 && offset + size > image->size &&
         all_bytes() + offset + size - image->size > plan.free_bytes) {
-        errno = plan.write_errno;
         return plan.write_errno ? SQLITE_IOERR_WRITE : SQLITE_FULL;
     }
     image_note(image, false, offset, data, (size_t)size);
@@ -259,6 +257,10 @@ static int x_check_reserved(sqlite3_file *file, int *out)
 
 static int x_file_control(sqlite3_file *file, int op, void *arg)
 {
+    if (op == SQLITE_FCNTL_LAST_ERRNO && plan.write_errno) {
+        *(int *)arg = plan.write_errno;
+        return SQLITE_OK;
+    }
     return real_of(file)->pMethods->xFileControl(real_of(file), op, arg);
 }
 

@@ -99,6 +99,23 @@ Test(bad_disk, a_full_disk_is_not_final_and_loses_nothing)
     expect_full("SQLITE_FULL");
 }
 
+/* Beyond a quota a write fails as if the disk were broken. */
+Test(bad_disk, a_full_quota_is_not_final_either)
+{
+    fixture_expect_open(&fixture);
+    power_plan_change(&(struct power_plan){.free_bytes = 300000, .write_errno = EDQUOT});
+    expect_full("SQLITE_IOERR_WRITE");
+}
+
+Test(bad_disk, another_error_of_a_write_is_final)
+{
+    fixture_expect_open(&fixture);
+    power_plan_change(&(struct power_plan){.free_bytes = 1, .write_errno = EIO});
+    cr_assert_eq(put(&fixture, "a", "1"), STORE_UNKNOWN);
+    cr_assert_eq(store_health(fixture.store).state, STORE_IS_FAILED);
+    cr_assert(strstr(store_health(fixture.store).message, "Input/output error"));
+}
+
 /* With a power cut while the disk is full: what was refused is not there. */
 Test(bad_disk, what_a_full_disk_refused_is_not_there_after_a_power_cut)
 {

@@ -14,6 +14,7 @@
 #include "endpoint.h"
 #include "export.h"
 #include "notice.h"
+#include "store.h"
 
 struct tributary;
 
@@ -66,6 +67,8 @@ struct tributary_producer {
     /* with each_address: the names of the producers that its addresses have now */
     const char *const *children;
     size_t child_count;
+    bool kept; /* it survives a restart of the server */
+    enum tributary_not_kept not_kept_reason;
 };
 
 /* One counter of the server's metrics. */
@@ -87,6 +90,7 @@ struct tributary_info {
     bool draining;
     const struct tributary_counter *counters;
     size_t counter_count;
+    const struct tributary_store *store; /* NULL: there is no --state-dir */
 };
 
 /* Asks whether the server is serving. `service` NULL means the server as a whole.

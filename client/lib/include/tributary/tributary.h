@@ -8,6 +8,7 @@
  *   reader.h         the same without callbacks: with a timeout, or from an event loop
  *   admin.h          ask the server about itself and about producers
  *   endpoint.h       add producers that the server dials
+ *   store.h          what a server keeps on the disk
  *   subscriptions.h  list and end the subscriptions of others
  *   changes.h        hear of producers and subscriptions as they come, change and go
  *
@@ -109,7 +110,6 @@ TRIBUTARY_API void tributary_free(struct tributary *client);
 #include "reader.h"
 #include "subscriptions.h"
 #include "changes.h"
-#include "explain.h"
 
 #ifdef __cplusplus
 }
