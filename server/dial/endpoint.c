@@ -390,3 +390,10 @@ struct endpoint_view endpoint_view(const struct dialled *dialled)
                                   .upstream_calls = endpoint->call_count,
                                   .inner_sources = endpoint_cascade_sources(&endpoint->cascade)};
 }
+
+int64_t endpoint_retry_at(const struct dialled *dialled, uint64_t number)
+{
+    if (dialled->kind != DIALLED_ENDPOINT)
+        return INT64_MAX;
+    return lasting_call_retry_at((const struct endpoint *)(const void *)dialled, number);
+}

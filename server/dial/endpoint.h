@@ -36,5 +36,8 @@ MUST_CHECK enum fault_reason endpoint_add(const struct endpoint_home *home,
 
 /* The view of an endpoint, which is no set. */
 struct endpoint_view endpoint_view(const struct dialled *dialled);
+/* When a call of SHARED (`number` 0) or BY_REQUEST (the hub's number) is opened again:
+ * clock_mono_ns(). INT64_MAX: it does not wait for that, or it is of a set. */
+int64_t endpoint_retry_at(const struct dialled *dialled, uint64_t number);
 
 #endif

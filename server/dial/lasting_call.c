@@ -19,14 +19,15 @@ struct lasting_call {
     struct map_node by_number; /* in endpoint->lasting */
     struct shared_bytes *request;
     struct timer retry;
-    uint32_t failures; /* in a row */
+    int64_t retry_at_ns; /* INT64_MAX: `retry` is not armed */
+    uint32_t failures;   /* in a row */
     int64_t accepted_ns;
     bool stopped;
 };
 
 static const struct upstream_end no_memory = {.code = CODE_RESOURCE_EXHAUSTED, .message = "out of memory"};
 
-static struct lasting_call *find(struct endpoint *endpoint, uint64_t number)
+static struct lasting_call *find(const struct endpoint *endpoint, uint64_t number)
 {
     struct map_node *node = map_find(&endpoint->lasting, activation_key(&number));
 
@@ -88,6 +89,7 @@ static void retry_later(struct lasting_call *call, const struct upstream_end *en
     const uint32_t failures = endpoint_is_refused(end->code) ? UINT32_MAX : call->failures;
     const int64_t wait_ns =
         retry_wait_ns(endpoint->backoff_ns, endpoint->max_backoff_ns, failures, &endpoint->random);
+    call->retry_at_ns = clock_from_now_ns(wait_ns);
     if (timer_start(endpoint->home.loop, &call->retry, wait_ns) != ERR_OK)
         log_write(LOG_ERROR, "endpoint.not_retried", LOG_TEXT("producer", endpoint->name),
                   LOG_TEXT("reason", "out of memory"));
@@ -116,6 +118,7 @@ static void open_call(struct lasting_call *call)
     struct endpoint *endpoint = call->endpoint;
     const uint64_t number = call->number;
 
+    call->retry_at_ns = INT64_MAX;
     session_report(endpoint->session, number, PRODUCER_CONNECTING, 0, NULL);
     call = find(endpoint, number);
     if (!call || endpoint->closing)
@@ -188,6 +191,13 @@ void lasting_call_stop(struct endpoint *endpoint, uint64_t number, enum fault_re
         be_over(call, CODE_OK, NULL);
     else
         endpoint_stop_call(upstream, reason, deadline_ns);
+}
+
+int64_t lasting_call_retry_at(const struct endpoint *endpoint, uint64_t number)
+{
+    const struct lasting_call *call = find(endpoint, number);
+
+    return call ? call->retry_at_ns : INT64_MAX;
 }
 
 void lasting_calls_rest(struct endpoint *endpoint)

@@ -26,6 +26,9 @@ void lasting_call_ended(struct endpoint *endpoint, uint64_t number, const struct
 void lasting_call_stop(struct endpoint *endpoint, uint64_t number, enum fault_reason reason,
                        int64_t deadline_ns);
 
+/* When it is opened again, clock_mono_ns(); INT64_MAX: it does not wait for that. */
+int64_t lasting_call_retry_at(const struct endpoint *endpoint, uint64_t number);
+
 /* None is opened again. */
 void lasting_calls_rest(struct endpoint *endpoint);
 void lasting_calls_free(struct endpoint *endpoint);

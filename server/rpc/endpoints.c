@@ -23,7 +23,7 @@ static void answered(void *ctx, const struct edit_result *result)
     struct unary_call *unary = ctx;
 
     set_result(unary, result);
-    unary_finish(unary);
+    rpc_unary_finish(unary);
 }
 
 /* The request becomes the edit's. */
@@ -37,7 +37,7 @@ static void begin(struct unary_call *unary, struct edit_request *edit)
     if (endpoint_edits_begin(unary->rpc->edits, edit, answered, unary, &result))
         set_result(unary, &result);
     else
-        unary->is_deferred = true;
+        unary->waits = true;
 }
 
 static void add_producer(struct unary_call *unary)

@@ -19,6 +19,7 @@
 #include "base/fsm.h"
 #include "event/field_write.h"
 #include "flow/chan_stats.h"
+#include "hub/hub_query.h"
 #include "hub/subscription.h"
 #include "hub/subscription_port.h"
 #include "proto/field_numbers.h"
@@ -226,6 +227,11 @@ static void selected(void *ctx, enum fault_reason reason)
 
 static const struct subscription_port subscription_port = {bound,      selected, closing,
                                                            abort_call, left,     settings};
+
+struct subscriber *subscriber_of(const struct subscription_view *view)
+{
+    return view->port == &subscription_port ? view->ctx : NULL;
+}
 
 static void write_started(struct subscriber *subscriber, struct buf *block)
 {

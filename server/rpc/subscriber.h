@@ -12,6 +12,7 @@
 #include "server/wire/sender.h"
 
 struct rpc;
+struct subscription_view;
 
 /* The deadline of a drain where the request gives none, and the latest one that it may give. */
 #define DEFAULT_DRAIN_NS (5 * NS_PER_S)
@@ -48,6 +49,9 @@ struct subscriber {
     struct progress progress;
 };
 
+/* Loop. The subscriber whose subscription this is. A task that is posted to its thread now finds it
+ * there. NULL: the subscription belongs to no call. */
+struct subscriber *subscriber_of(const struct subscription_view *view);
 /* Begins with a decoded SubscribeRequest. It is `owner`, or lies within it; this takes over
  * `owner`. A request that is not valid finishes the call. */
 void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *request,

@@ -43,7 +43,7 @@ static void reply(struct task *task)
     call_unhold(call);
 }
 
-void unary_finish(struct unary_call *unary)
+void rpc_unary_finish(struct unary_call *unary)
 {
     unary->task.run = reply;
     cq_post(call_cq(unary->call), &unary->task);
@@ -56,7 +56,7 @@ static bool step(struct slice *slice)
 
     if (!unary->fault.reason && unary->step && unary->step(unary))
         return true;
-    unary_finish(unary);
+    rpc_unary_finish(unary);
     return false;
 }
 
@@ -65,8 +65,8 @@ static void run_on_loop(struct task *task)
 {
     struct unary_call *unary = container_of(task, struct unary_call, task);
 
-    unary->method->on_loop(unary); /* where it defers the answer, the call may be gone */
-    if (unary->is_deferred)
+    unary->method->on_loop(unary);
+    if (unary->waits)
         return;
     slice_init(&unary->slice, step);
     if (unary->step && !unary->fault.reason)

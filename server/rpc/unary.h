@@ -27,10 +27,9 @@ struct unary_call {
     /* Loop. For an answer that may take long: goes on a little with `answer`, and returns whether
      * to call it again. It is called in slices (loop_slice()). NULL: the answer is there. */
     bool (*step)(struct unary_call *unary);
+    bool waits;       /* on_loop() sets it: rpc_unary_finish() follows, in a later turn */
     void *state;      /* of `step`; freed with the call */
     size_t max_bytes; /* with `step`: about the most that `answer` may take */
-    /* Loop. on_loop() sets it where the answer comes later: unary_finish() must follow. */
-    bool is_deferred;
     struct slice slice;
 };
 
@@ -38,12 +37,12 @@ struct unary_call {
 struct unary_method {
     struct rpc *rpc;
     const ProtobufCMessageDescriptor *type;
-    void (*on_loop)(struct unary_call *unary); /* loop; sets `answer`, `fault`, `step`, `is_deferred` */
+    void (*on_loop)(struct unary_call *unary); /* loop; sets `answer`, `fault` or `step` */
 };
 
-/* Loop; once, where `is_deferred` is set: `answer` or `fault` is there. */
-void unary_finish(struct unary_call *unary);
-
 extern const struct call_port rpc_unary_port;
+
+/* Loop. Answers a call that `waits`. It may be gone afterwards. */
+void rpc_unary_finish(struct unary_call *unary);
 
 #endif

@@ -34,7 +34,7 @@ static int64_t thread_delayed_ns(const struct busy_meter *meter)
     return strtoll(end, NULL, 10);
 }
 
-static int64_t runnable_ns(const struct busy_meter *meter)
+int64_t busy_meter_runnable_ns(const struct busy_meter *meter)
 {
     return thread_cpu_ns() + thread_delayed_ns(meter);
 }
@@ -43,7 +43,7 @@ void busy_meter_start(struct busy_meter *meter, int64_t now_ns)
 {
     meter->file = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
     meter->window_began_ns = now_ns;
-    meter->window_runnable_ns = runnable_ns(meter);
+    meter->window_runnable_ns = busy_meter_runnable_ns(meter);
 }
 
 void busy_meter_stop(struct busy_meter *meter)
@@ -59,7 +59,7 @@ void busy_meter_update(struct busy_meter *meter, int64_t now_ns)
 
     if (wall_ns < WINDOW_NS)
         return;
-    int64_t now_runnable_ns = runnable_ns(meter);
+    int64_t now_runnable_ns = busy_meter_runnable_ns(meter);
     int share = (int)((now_runnable_ns - meter->window_runnable_ns) * 100 / wall_ns);
     meter->percent = (meter->percent + share) / 2;
     meter->window_began_ns = now_ns;

@@ -27,6 +27,9 @@ void busy_meter_stop(struct busy_meter *meter);
 /* Closes the window when it is at least 1 ms long. Call it once for each turn. */
 void busy_meter_update(struct busy_meter *meter, int64_t now_ns);
 
+/* How long the thread ran so far, or waited for a processor. */
+int64_t busy_meter_runnable_ns(const struct busy_meter *meter);
+
 static inline bool busy_meter_is_busy(const struct busy_meter *meter)
 {
     return meter->percent > BUSY_ABOVE_PERCENT;

@@ -49,8 +49,12 @@ uint64_t credit_bytes(const struct credit *credit)
     return MAX_OF(bytes_left(credit), UINT64_C(1));
 }
 
-/* Events wait, and the credit does not allow the next one. */
-static bool waits(const struct credit *credit, struct chan *chan)
+struct totals credit_left(const struct credit *credit)
+{
+    return (struct totals){events_left(credit), bytes_left(credit)};
+}
+
+bool credit_starves(const struct credit *credit, struct chan *chan)
 {
     uint32_t next_bytes = credit->bounds_events || credit->bounds_bytes ? chan_next_bytes(chan) : 0;
 
@@ -61,10 +65,10 @@ int64_t credit_due_at(const struct credit *credit, struct chan *chan, int64_t ti
 {
     int64_t since_ns = credit->bounds_events || credit->bounds_bytes ? chan_fallback_since(chan) : INT64_MAX;
 
-    return since_ns != INT64_MAX && waits(credit, chan) ? since_ns + timeout_ns : INT64_MAX;
+    return since_ns != INT64_MAX && credit_starves(credit, chan) ? since_ns + timeout_ns : INT64_MAX;
 }
 
 bool credit_is_over(const struct credit *credit, struct chan *chan)
 {
-    return credit->final && waits(credit, chan);
+    return credit->final && credit_starves(credit, chan);
 }

@@ -30,6 +30,11 @@ uint64_t credit_events(const struct credit *credit, struct chan *chan);
 /* How many bytes may be dequeued; at least 1. */
 uint64_t credit_bytes(const struct credit *credit);
 
+/* What is left of the credit; UINT64_MAX: it does not bound events, or bytes. */
+struct totals credit_left(const struct credit *credit);
+/* Events wait, and the credit does not allow the next one. */
+bool credit_starves(const struct credit *credit, struct chan *chan);
+
 /* When the channel of a consumer is to be broken that had shared producers blocked, and has granted
  * no credit for `timeout_ns` since: clock_mono_ns(). INT64_MAX: it grants some, or it had none
  * blocked. */

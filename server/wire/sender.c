@@ -9,53 +9,19 @@
  * soon at first, then more and more rarely. */
 #include "server/wire/sender.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/counters.h"
 #include "event/encode.h"
-#include "flow/chan_batch.h"
 #include "flow/chan_report.h"
 #include "server/wire/batch.h"
-#include "server/wire/credit.h"
-#include "server/wire/event_rate.h"
-#include "server/wire/socket_poll.h"
+#include "server/wire/sender_internal.h"
 
 /* The most Lost notes, and the most ProducerStatus notes, in one message; the rest comes with the
  * next message. */
 #define MAX_NOTES 1000
-
-struct sender {
-    struct call *call;
-    struct wire_thread *thread;
-    struct cq_thread *cq; /* of that thread */
-    struct sender_settings settings;
-    const struct sender_port *port;
-    void *ctx;
-    /* Any thread. */
-    _Atomic bool posted; /* `wake` is posted and has not run: it may neither be posted again nor freed */
-    struct task wake;
-    /* Wire thread only. */
-    bool woken; /* since the last post-poll hook */
-    struct chan *chan;
-    struct chan_batch batch;
-    struct buf notes; /* for the next message */
-    struct post_poll_hook decide_hook;
-    struct cq_timer timer;
-    int64_t waiting_since_ns; /* when events began to wait; INT64_MAX: none are known to wait */
-    int64_t sent_at_ns;
-    struct socket_poll socket;
-    struct event_rate rate;
-    int64_t reported_at_ns; /* the last Progress */
-    bool in_flight;
-    bool moved;    /* a batch, a loss or a state was sent since the last Progress */
-    bool mark;     /* a mark was written, and no Progress since */
-    bool finished; /* the last Progress of the stream was written */
-    bool stopped, ended, freed;
-    struct credit credit;
-};
 
 static void write_lost(void *ctx, const struct lost_note *note)
 {
@@ -117,8 +83,11 @@ static bool dequeue(struct sender *sender, int64_t now_ns)
 
     if (max == 0) {
         chan_rearm(sender->chan);
+        if (sender->no_credit_since_ns == INT64_MAX)
+            sender->no_credit_since_ns = now_ns;
         return false;
     }
+    sender->no_credit_since_ns = INT64_MAX;
     max_bytes = MIN_OF(max_bytes, credit_bytes(&sender->credit));
     max_bytes = MIN_OF(max_bytes, MAX_OF(sender->socket.writable, 1u));
     bool more = chan_dequeue(sender->chan, &sender->batch, max, max_bytes, now_ns);
@@ -157,6 +126,8 @@ static bool send_message(struct sender *sender, enum chan_state state, int64_t n
     count_add(COUNT_MESSAGES_OUT, 1);
     sender->in_flight = true;
     sender->sent_at_ns = now_ns;
+    if (sender->batch.count > 0)
+        sender->events_at_ns = now_ns;
     return true;
 }
 
@@ -348,6 +319,7 @@ struct sender *sender_new(struct call *call, const struct sender_settings *setti
     sender->timer.fired = on_timer;
     sender->waiting_since_ns = INT64_MAX;
     sender->socket.unwritable_since_ns = INT64_MAX;
+    sender->no_credit_since_ns = INT64_MAX;
     sender->stopped = true;
     return sender;
 }

@@ -18,21 +18,9 @@
 #include "base/buf.h"
 #include "flow/chan.h"
 #include "server/wire/call.h"
+#include "server/wire/sender_settings.h"
 
 struct sender;
-
-struct sender_settings {
-    int64_t linger_ns;
-    int64_t heartbeat_ns; /* 0: none */
-    /* A write that takes longer ends the call: NOT_READING. A consumer that had shared producers
-     * blocked, and then grants no credit for so long, is ended as by DISCONNECT. */
-    int64_t write_timeout_ns;
-    int64_t progress_ns;   /* the least time between two Progress notes */
-    uint32_t batch_events; /* the most in one message */
-    uint32_t batch_bytes;
-    bool states;           /* report ProducerStatus */
-    uint64_t limit_events; /* end after so many events were delivered; 0: no limit */
-};
 
 struct sender_port {
     /* Append a Progress to `note` where something moved. Called right after the batch was
@@ -77,6 +65,23 @@ void sender_end(struct sender *sender);
  * afterwards. */
 void sender_stop(struct sender *sender);
 bool sender_in_flight(const struct sender *sender);
+
+/* How the sender stands, for those who ask what limits its consumer. Moments are clock_mono_ns();
+ * INT64_MAX: it does not hold. */
+struct sender_view {
+    bool begun;                  /* sender_begin() was called; otherwise all else is zero */
+    int64_t in_flight_since_ns;  /* since when a message is in flight */
+    int64_t unwritable_since_ns; /* since when the connection takes nothing */
+    uint64_t unread_bytes;       /* of the connection, at the last poll */
+    bool has_bound;              /* the consumer gives credit */
+    uint64_t events_left;        /* of its credit; UINT64_MAX: it does not bound events */
+    uint64_t bytes_left;         /* likewise */
+    int64_t starved_since_ns;    /* since when events wait for credit: not earlier than it ran out */
+    int64_t events_at_ns;        /* when the last events were sent; 0: never */
+    int64_t runnable_ns;         /* of its thread: wire_runnable_ns() */
+};
+struct sender_view sender_view(struct sender *sender);
+
 /* Nothing may be in flight, and the channel may have no putters any more (left() of its port).
  * NULL allowed. */
 void sender_free(struct sender *sender);

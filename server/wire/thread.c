@@ -301,3 +301,8 @@ bool wire_busy(const struct wire_thread *thread)
 {
     return busy_meter_is_busy(&thread->busy);
 }
+
+int64_t wire_runnable_ns(const struct wire_thread *thread)
+{
+    return busy_meter_runnable_ns(&thread->busy);
+}

@@ -77,5 +77,7 @@ struct heavy_queue *wire_heavy_queue(struct wire_thread *thread);
 
 /* True while the thread has more work than waiting: then it pays to gather. */
 bool wire_busy(const struct wire_thread *thread);
+/* How long it ran so far, or waited for a processor: busy_meter_runnable_ns(). */
+int64_t wire_runnable_ns(const struct wire_thread *thread);
 
 #endif

@@ -100,7 +100,7 @@ struct chan {
     struct list feeds, losses, states, moved;
     struct feed_table shared, closing; /* shared feeds: open; closed, and the end is not reported */
     struct source_set moved_sources;   /* without a feed, and their position is to be reported */
-    uint32_t shared_states;            /* shared feeds in `states` */
+    uint32_t shared_states, gaps;      /* shared feeds in `states`; resume gaps so far */
     uint64_t ended_sources;            /* shared sources that ended: see struct chan_stats */
     bool resync;                       /* RESYNC is to be reported in place of their states */
     struct unreported unattributed;    /* losses for which there was no memory for a feed */

@@ -42,6 +42,41 @@ void chan_stats(struct chan *chan, struct chan_stats *stats_out)
     chan_leave(chan);
 }
 
+void chan_condition(struct chan *chan, struct chan_condition *condition_out)
+{
+    SCRATCH struct deferred deferred;
+    struct list *node;
+
+    chan_enter(chan, &deferred);
+    fill(chan, &condition_out->stats);
+    condition_out->limits = &chan->limits;
+    condition_out->waiting = chan->waiting;
+    condition_out->in_flight = chan->in_flight;
+    condition_out->parked = chan->parked;
+    condition_out->blocked_bytes = chan->blocked_bytes;
+    condition_out->blocked_ranges = chan->blocked_count;
+    condition_out->gaps = chan->gaps;
+    condition_out->blocked_since_ns =
+        chan->blocked_count > 0 ? chan->blocked_until_ns - chan->limits.block_timeout_ns : INT64_MAX;
+    node = list_first(&chan->waiting_entries);
+    condition_out->oldest_waiting_ns =
+        node ? container_of(node, struct entry, in_chan)->range.chunk->observed_mono_ns : INT64_MAX;
+    chan_leave(chan);
+}
+
+bool chan_blocks(struct chan *chan, const struct feed *feed, const struct source *source)
+{
+    SCRATCH struct deferred deferred;
+    bool blocks;
+
+    chan_enter(chan, &deferred);
+    if (!feed && chan->blocked_count > 0)
+        feed = feed_table_find(&chan->shared, source);
+    blocks = feed && !list_empty(&feed->parked_entries);
+    chan_leave(chan);
+    return blocks;
+}
+
 void chan_too_slow(struct chan *chan, struct fault *fault)
 {
     struct chan_stats stats;

@@ -11,6 +11,7 @@
 #include "flow/totals.h"
 
 struct chan;
+struct feed;
 struct source;
 
 struct chan_stats {
@@ -21,6 +22,26 @@ struct chan_stats {
     bool fallback_active;
 };
 void chan_stats(struct chan *chan, struct chan_stats *stats_out);
+
+/* How a channel is at one moment, for those who ask what limits it. */
+struct chan_condition {
+    struct chan_stats stats;
+    const struct chan_limits *limits; /* the channel's; valid as long as the channel is held */
+    struct totals waiting, in_flight;
+    struct totals parked;    /* of shared and of pausable feeds */
+    uint64_t blocked_bytes;  /* of these, of shared feeds */
+    uint32_t blocked_ranges; /* parked ranges of shared feeds */
+    uint32_t gaps;           /* resume gaps that were reported so far */
+    /* clock_mono_ns(); INT64_MAX: it does not hold. */
+    int64_t blocked_since_ns;  /* since when shared feeds have something parked */
+    int64_t oldest_waiting_ns; /* when the oldest event that waits was published */
+};
+void chan_condition(struct chan *chan, struct chan_condition *condition_out);
+
+/* Whether something of this feed is parked; `feed` NULL: of the shared feed of the source. Then its
+ * putters wait, unless the feed is pausable. */
+bool chan_blocks(struct chan *chan, const struct feed *feed, const struct source *source);
+
 struct totals chan_dropped(const struct chan_stats *stats); /* all reasons together */
 
 /* Fills in what a consumer is told whose channel was broken: TOO_SLOW. By DISCONNECT: with the

@@ -80,6 +80,7 @@ void feed_gap(struct chan *chan, struct feed *feed, uint64_t first, uint64_t las
 
     chan_enter(chan, &deferred);
     feed_add_loss(chan, feed, &loss);
+    chan->gaps++;
     chan_leave(chan);
 }
 

@@ -79,6 +79,7 @@ void shared_gap(struct chan *chan, struct source *source, uint64_t first, uint64
         feed_add_loss(chan, feed, &loss);
     else
         chan_add_unattributed(chan, &loss);
+    chan->gaps++;
     chan_leave(chan);
 }
 

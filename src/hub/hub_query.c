@@ -84,7 +84,9 @@ static void show_subscription(const struct subscription *subscription,
                                      .chan = subscription->chan,
                                      .producers_matched = subscription_producers(subscription),
                                      .draining = subscription->closing_called,
-                                     .is_added = subscription->is_added};
+                                     .is_added = subscription->is_added,
+                                     .binding = subscription->walk || subscription->rebind,
+                                     .deadline_ns = subscription->ctx.deadline_ns};
 
     each(ctx, &view);
 }

@@ -52,7 +52,9 @@ struct subscription_view {
     struct chan *chan;
     uint32_t producers_matched;
     bool draining;
-    bool is_added; /* all its producers are bound, and that was reported */
+    bool is_added;       /* all its producers are bound, and that was reported */
+    bool binding;        /* more producers are still to be bound to it */
+    int64_t deadline_ns; /* of its gentle end, clock_mono_ns(); INT64_MAX: there is none */
 };
 
 /* A list, a portion at a time. All zero but for `left` it shows from the start. Between two

@@ -47,6 +47,7 @@ class Pages(unittest.TestCase):
                 "producers drain",
                 "subs ls",
                 "subs kick",
+                "why",
                 "bench pub",
                 "bench sub",
                 "bench latency",

@@ -110,6 +110,7 @@ TRIBUTARY_API void tributary_free(struct tributary *client);
 #include "reader.h"
 #include "subscriptions.h"
 #include "changes.h"
+#include "explain.h"
 
 #ifdef __cplusplus
 }

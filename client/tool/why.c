@@ -1,0 +1,239 @@
+/* why.c - `tributary why`. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/tool/cli.h"
+#include "client/tool/exits.h"
+#include "client/tool/link.h"
+#include "client/tool/nearest.h"
+#include "client/tool/table.h"
+#include "client/tool/verbs.h"
+
+enum { WHY_TEXT, WHY_JSON }; /* --output */
+
+#define MAX_MATCHES 100u /* subscriptions with one name */
+
+struct settings {
+    struct common common;
+    unsigned output;
+    bool is_json;
+    int64_t window_ns; /* 0: not given */
+};
+
+/* The subscriptions whose name was given, or what is near. */
+struct search {
+    const char *wanted;
+    char *ids[MAX_MATCHES];
+    size_t count;
+    struct nearest nearest;
+    char nearest_text[512]; /* a copy of nearest.word, which is valid in the callback alone */
+};
+
+static void print_json(const struct tributary_explanation *explanation)
+{
+    json_t *object = json_object();
+    json_t *stats = json_array();
+    json_t *also = json_array();
+
+    table_put_text(object, "subscription", explanation->subscription_id);
+    table_put_text(object, "limit", tributary_limit_name(explanation->limit));
+    table_put_text(object, "sentence", explanation->sentence);
+    for (size_t i = 0; i < explanation->also_count; i++)
+        json_array_append_new(also, json_string(tributary_limit_name(explanation->also[i])));
+    json_object_set_new(object, "also", also);
+    for (size_t i = 0; i < explanation->stat_count; i++) {
+        json_t *stat = json_object();
+
+        table_put_text(stat, "name", explanation->stats[i].name);
+        json_object_set_new(stat, "value", json_integer(explanation->stats[i].value));
+        table_put_text(stat, "unit", explanation->stats[i].unit);
+        json_array_append_new(stats, stat);
+    }
+    json_object_set_new(object, "stats", stats);
+    if (explanation->producer[0] != '\0')
+        table_put_text(object, "producer", explanation->producer);
+    if (explanation->blocking_subscription_id[0] != '\0')
+        table_put_text(object, "blocking_subscription", explanation->blocking_subscription_id);
+    table_print_json(object, stdout);
+}
+
+static void print_table(const struct tributary_explanation *explanation)
+{
+    static const struct text_column columns[] = {{"figure", 0}, {"value", COLUMN_RIGHT}, {"unit", 0}};
+    struct text_table table;
+
+    text_table_init(&table, columns, ARRAY_LEN(columns), true);
+    for (size_t i = 0; i < explanation->stat_count; i++) {
+        const struct tributary_stat *stat = &explanation->stats[i];
+
+        text_table_row(&table, "", 0);
+        text_table_cell(&table, stat->name);
+        text_table_format(&table, "%" PRId64, stat->value);
+        text_table_cell(&table, stat->unit);
+    }
+    (void)text_table_print(&table, stdout, 0);
+    text_table_fini(&table);
+}
+
+/* The sentence may hold names that others chose. */
+static void print_sentence(const struct tributary_explanation *explanation)
+{
+    struct text_table table;
+
+    text_table_init(&table, NULL, 0, true);
+    text_table_row(&table, "", 0);
+    text_table_format(&table, "%s: %s", tributary_limit_name(explanation->limit), explanation->sentence);
+    (void)text_table_print(&table, stdout, 0);
+    text_table_fini(&table);
+}
+
+static void on_answer(void *ctx, const struct tributary_explanation *explanation)
+{
+    const struct settings *settings = ctx;
+
+    if (settings->output == WHY_JSON || settings->is_json) {
+        print_json(explanation);
+        return;
+    }
+    print_sentence(explanation);
+    for (size_t i = 0; i < explanation->also_count; i++)
+        printf("%s%s", i == 0 ? "also " : ", ", tributary_limit_name(explanation->also[i]));
+    printf(explanation->also_count > 0 ? "\n\n" : "\n");
+    print_table(explanation);
+}
+
+static enum tributary_code explain(struct settings *settings, struct tributary *client, const char *id,
+                                   struct tributary_status *status)
+{
+    const struct tributary_explain_query query = {.subscription_id = id,
+                                                  .window_ns = settings->window_ns,
+                                                  .timeout_ns = link_left_ns(&settings->common),
+                                                  .each = on_answer,
+                                                  .ctx = settings};
+
+    return tributary_explain(client, &query, status);
+}
+
+static void offer(struct search *search, const char *word)
+{
+    const char *before = search->nearest.word;
+
+    nearest_offer(&search->nearest, word);
+    if (search->nearest.word == before)
+        return;
+    snprintf(search->nearest_text, sizeof(search->nearest_text), "%s", word);
+    search->nearest.word = search->nearest_text;
+}
+
+static void on_subscription(void *ctx, const struct tributary_subscription *subscription)
+{
+    struct search *search = ctx;
+
+    if (strcmp(subscription->name, search->wanted) == 0 && search->count < MAX_MATCHES) {
+        char *id = strdup(subscription->id);
+
+        if (id)
+            search->ids[search->count++] = id;
+    }
+    offer(search, subscription->id);
+    if (subscription->name[0] != '\0')
+        offer(search, subscription->name);
+}
+
+static int not_found(const struct search *search, const struct tributary_status *status)
+{
+    const int result = link_failed(search->wanted, status);
+
+    if (search->nearest.word)
+        fprintf(stderr, "Did you mean '%s'?\n", search->nearest.word);
+    return result;
+}
+
+/* Explains the subscriptions that have this name. `status` is what the server answered where it was
+ * taken for an id. */
+static int explain_by_name(struct settings *settings, struct tributary *client, const char *name,
+                           struct tributary_status *status)
+{
+    struct search search = {.wanted = name, .nearest = nearest_init(name)};
+    const struct tributary_subscriptions_query query = {
+        .timeout_ns = link_left_ns(&settings->common), .each = on_subscription, .ctx = &search};
+    struct tributary_status listed;
+    int result = EXITS_OK;
+
+    if (tributary_subscriptions(client, &query, &listed) != TRIBUTARY_OK)
+        result = link_failed("listing subscriptions", &listed);
+    else if (search.count == 0)
+        result = not_found(&search, status);
+    for (size_t i = 0; i < search.count; i++) {
+        if (result == EXITS_OK && explain(settings, client, search.ids[i], status) != TRIBUTARY_OK)
+            result = link_failed(search.ids[i], status);
+        free(search.ids[i]);
+    }
+    return result;
+}
+
+static int run(const struct verb *verb, int argc, char **argv)
+{
+    struct settings settings = {.output = WHY_TEXT};
+    struct text_list arguments = {0};
+    struct tributary *client = NULL;
+    struct tributary_status status;
+    int result = EXITS_OK;
+
+    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
+        if (arguments.count == 0)
+            result = cli_wrong(verb, "the subscription's id or name is missing: see 'tributary subs ls'");
+        else
+            result = link_open(verb, &settings.common, &client);
+    }
+    for (size_t i = 0; i < arguments.count && result == EXITS_OK && client; i++) {
+        if (explain(&settings, client, arguments.items[i], &status) == TRIBUTARY_OK)
+            continue;
+        if (status.code == TRIBUTARY_NOT_FOUND || status.code == TRIBUTARY_INVALID_ARGUMENT)
+            result = explain_by_name(&settings, client, arguments.items[i], &status);
+        else
+            result = link_failed(arguments.items[i], &status);
+    }
+    tributary_free(client);
+    cli_free(verb, &settings, &arguments);
+    return result;
+}
+
+#define OFFSET(member) offsetof(struct settings, member)
+static const struct option options[] = {
+    {'o', "output", OPTION_CHOICE, "text|json", OFFSET(output),
+     "a sentence and a table, or one JSON object per subscription (default: text)"},
+    {0, "json", OPTION_FLAG, "", OFFSET(is_json), "the same as -o json"},
+    {0, "window", OPTION_DURATION, "DURATION", OFFSET(window_ns),
+     "how long the server looks (default: 500ms)"},
+};
+
+static const struct option_bounds bounds[] = {{"window", 10000000, 5000000000}};
+
+static const struct example examples[] = {
+    {"tributary why SUBSCRIPTION", "what limits this consumer now, and the figures behind it"},
+    {"tributary why dashboard", "the consumers of this name"},
+    {"tributary why dashboard --json | jq -r .limit", "one word, for another program"},
+};
+
+const struct verb verb_why = {
+    .name = "why",
+    .arguments = "SUBSCRIPTION...",
+    .max_arguments = 100,
+    .summary = "say what limits a consumer",
+    .text =
+        "Says in one sentence what a consumer waits for now: its network, its credit, its policy, its "
+        "producers or the server; or\n"
+        "that nothing limits it. 'also' lists what holds too. A subscription is given by its id or by its "
+        "name. What to do about\n"
+        "each limit is in docs/operations.md, \"What limits a consumer\".",
+    .options = options,
+    .option_count = ARRAY_LEN(options),
+    .bounds = bounds,
+    .bound_count = ARRAY_LEN(bounds),
+    .examples = examples,
+    .example_count = ARRAY_LEN(examples),
+    .run = run,
+};

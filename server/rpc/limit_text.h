@@ -1,0 +1,13 @@
+/* limit_text.h - what limits a consumer, in one sentence. For the files of this room.
+ *
+ * Threads: any. */
+#ifndef TRIBUTARY_SERVER_RPC_LIMIT_TEXT_H
+#define TRIBUTARY_SERVER_RPC_LIMIT_TEXT_H
+
+#include "base/buf.h"
+#include "server/rpc/limit_stats.h"
+
+/* Appends the sentence for this limit. Not for LIMIT_RESUME_GAP, which limits nobody. */
+void limit_write(enum limit limit, const struct limit_stats *stats, struct buf *sentence);
+
+#endif
