@@ -24,7 +24,7 @@
 
 static bool is_of_one_name(enum fault_reason reason)
 {
-    return reason == FAULT_NAME_TAKEN || reason == FAULT_DRAINING;
+    return reason == FAULT_NAME_TAKEN || reason == FAULT_DRAINING || reason == FAULT_DIALS_ITSELF;
 }
 
 /* Finds the source of the item at hand, which the loop makes where there is none: WAITS. It is
@@ -51,6 +51,12 @@ static enum cascade_step find(struct cascade *cascade, const struct inner_name *
     if (was_refused || relays_are_full(cascade->relays) || now_ns < cascade->refused_until_ns)
         return CASCADE_DONE;
     return cascade_order_open(cascade, source);
+}
+
+/* After find() without a source: it is one of this server, whose consumers have it already. */
+static bool is_own(const struct cascade *cascade)
+{
+    return cascade->order.kind == ORDER_OPEN && cascade->order.reason == FAULT_DIALS_ITSELF;
 }
 
 static void log_without_source(struct cascade *cascade, struct bytes source, uint64_t events)
@@ -99,7 +105,7 @@ static enum cascade_step on_loss(struct cascade *cascade, struct fault *fault)
     if (relayed) {
         (void)inlet_lose(relayed_inlet(relayed), &relayed_mark(relayed)->place, &loss.loss, loss.moves);
         has_moved(cascade, relayed);
-    } else {
+    } else if (!is_own(cascade)) {
         lose_without_source(cascade, loss.source.name, &loss.loss);
     }
     return CASCADE_DONE;
@@ -182,7 +188,10 @@ static enum cascade_step on_run(struct cascade *cascade, struct fault *fault)
     if (!relayed) {
         const struct source_loss loss = loss_of(scan);
 
-        lose_without_source(cascade, source.name, &loss);
+        if (is_own(cascade))
+            count_add(COUNT_EVENTS_OWN, scan->count);
+        else
+            lose_without_source(cascade, source.name, &loss);
         return CASCADE_DONE;
     }
     const enum fault_reason reason = cascade_read_events(cascade->item, scan, &chunk, fault);

@@ -86,7 +86,8 @@ uint32_t relays_count(const struct relays *relays); /* any thread */
 /* Makes a source, which must not be there. `inner` must have passed name_check(). A name over 256
  * bytes is truncated, and ends with '~' and a hash of the inner name.
  *
- * FAULT_NONE: relayed_release() must follow. TOO_MANY, NAME_TAKEN, TOO_MANY_PRODUCERS,
+ * FAULT_NONE: relayed_release() must follow. DIALS_ITSELF: the source is one of this server, which
+ * has come back. TOO_MANY, NAME_TAKEN, TOO_MANY_PRODUCERS,
  * PEER_PRODUCERS, MEMORY_BUDGET, DRAINING: nothing was made. */
 MUST_CHECK enum fault_reason relays_open(struct relays *relays, struct bytes inner, uint64_t epoch,
                                          uint64_t call, struct relayed **relayed_out, struct fault *fault);

@@ -223,6 +223,22 @@ bool relays_are_full(const struct relays *relays)
 
 /* ---- a new source ---- */
 
+/* Whether the source has come back to the server that has it: the other one, or one behind it, is a
+ * consumer of this server. Epochs are kept on the way, and no two servers make the same. */
+static bool is_own(const struct relays *relays, struct bytes inner, uint64_t epoch)
+{
+    struct registry *registry = hub_registry(relays->params.hub);
+
+    for (const uint8_t *slash; (slash = memchr(inner.data, '/', inner.size));) {
+        inner.size -= (size_t)(slash + 1 - inner.data);
+        inner.data = slash + 1;
+        const struct producer *producer = registry_find(registry, inner);
+        if (producer && producer->inlet.source->epoch == epoch)
+            return true;
+    }
+    return false;
+}
+
 static enum fault_reason check(const struct relays *relays, struct bytes name, const struct producer *holder,
                                uint64_t bytes, struct fault *fault)
 {
@@ -294,6 +310,8 @@ enum fault_reason relays_open(struct relays *relays, struct bytes inner, uint64_
     const uint64_t bytes = sizeof(struct relayed) + sizeof(struct source) + name.size + inner.size;
     struct relayed *relayed;
 
+    if (is_own(relays, inner, epoch))
+        return fault_bytes(fault, FAULT_DIALS_ITSELF, "source", inner, "");
     if (check(relays, name, holder, bytes, fault))
         return fault->reason;
     relayed = relayed_new(relays, inner, epoch);
