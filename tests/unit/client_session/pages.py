@@ -45,6 +45,7 @@ class Pages(unittest.TestCase):
                 "producers update",
                 "producers rm",
                 "producers drain",
+                "producers watch",
                 "subs ls",
                 "subs kick",
                 "why",
@@ -113,7 +114,9 @@ class Pages(unittest.TestCase):
     def test_verbs_choices_and_files_are_completed(self):
         self.assertEqual(self.complete("s"), ["sub", "serve", "status", "subs"])
         self.assertEqual(set(self.complete("")), {verb.split()[0] for verb in verbs()} | {"help"})
-        self.assertEqual(self.complete("producers", ""), ["ls", "get", "add", "update", "rm", "drain"])
+        self.assertEqual(
+            self.complete("producers", ""), ["ls", "get", "add", "update", "rm", "drain", "watch"]
+        )
         self.assertEqual(self.complete("help", "subs", "k"), ["kick"])
         self.assertEqual(self.complete("bench", ""), ["pub", "sub", "latency"])
         self.assertEqual(
