@@ -10,6 +10,7 @@
 #include "base/base.h"
 #include "base/log.h"
 #include "base/settings.h"
+#include "server/config/folder_watcher.h"
 #include "server/tls/tls_spec.h"
 #include "server/unix_access.h"
 
@@ -24,6 +25,8 @@ struct options {
     const char *dial_allow;                     /* a glob; NULL: none */
     const char *upstream_tls[MAX_TLS_SETTINGS]; /* as given (server/tls/tls_spec.h) */
     size_t upstream_tls_count;
+    const char *endpoints_dir[MAX_FOLDERS]; /* as given */
+    size_t endpoints_dir_count;
     struct unix_access unix_access; /* of socket files among them */
     const char *ready_file;
     const char *state_dir; /* NULL: nothing is kept */

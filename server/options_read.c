@@ -72,6 +72,22 @@ static bool add_upstream_tls(struct options *options, const char *value, struct 
     return true;
 }
 
+static bool add_endpoints_dir(struct options *options, const char *value, struct refusal *refusal)
+{
+    if (options->endpoints_dir_count == MAX_FOLDERS) {
+        snprintf(refusal->text, sizeof(refusal->text), "must be given at most %d times", MAX_FOLDERS);
+        return false;
+    }
+    for (size_t i = 0; i < options->endpoints_dir_count; i++) {
+        if (strcmp(value, options->endpoints_dir[i]) == 0) {
+            snprintf(refusal->text, sizeof(refusal->text), "it is given already");
+            return false;
+        }
+    }
+    options->endpoints_dir[options->endpoints_dir_count++] = value;
+    return true;
+}
+
 static bool set_text(const char **field, const struct option *option, const char *value,
                      struct refusal *refusal)
 {
@@ -109,6 +125,8 @@ static bool set(struct options *options, const struct option *option, const char
         return set_listen(options, value, refusal);
     case OPTION_UPSTREAM_TLS:
         return add_upstream_tls(options, value, refusal);
+    case OPTION_ENDPOINTS_DIR:
+        return add_endpoints_dir(options, value, refusal);
     case OPTION_NUMBER:
     case OPTION_BYTES:
     case OPTION_DURATION:

@@ -32,6 +32,11 @@ const struct option option_table[] = {
      "address); all files in PEM; may be repeated, up to 32 times; the setting 'system' is always there; "
      "SIGHUP reads the files again",
      OPTION_UPSTREAM_TLS, NO_FIELD, 0, 0},
+    {"endpoints-dir", "PATH",
+     "a folder whose files define producers that the server dials (docs/endpoints.md), in YAML or JSON: one "
+     "file for each, or lists of targets as Prometheus' file_sd has them; changes are noticed; may be "
+     "repeated, up to 8 times",
+     OPTION_ENDPOINTS_DIR, NO_FIELD, 0, 0},
     {"unix-mode", "MODE",
      "the mode of socket files, in octal, from 0600 to 0777: whoever may write can connect (default 0600)",
      OPTION_UNIX_MODE, FIELD(unix_access), 0, 0},

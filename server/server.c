@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "event/chunk.h"
 #include "h2socket/h2socket.h"
+#include "server/config/endpoint_files.h"
 #include "server/connection_limits.h"
 #include "server/descriptors.h"
 #include "server/guard_check.h"
@@ -242,7 +243,13 @@ static struct status start_all(struct server *server)
     if (!status.code)
         status = handle_signals(server);
     if (!status.code)
+        status = endpoint_files_check(server->options.endpoints_dir, server->options.endpoints_dir_count);
+    if (!status.code)
         status = write_ready_file(server);
+    /* The last one: what it dials is ended by a drain, and not where something else fails. */
+    if (!status.code)
+        status = endpoint_files_start(server->loop, server->hub, server->dial, server->options.endpoints_dir,
+                                      server->options.endpoints_dir_count, &server->endpoint_files);
     return status;
 }
 
@@ -320,6 +327,7 @@ bool server_free(struct server *server)
     h2socket_report(INT64_MAX);
     tls_settings_stop(server->tls);
     rpc_free(server->rpc);
+    endpoint_files_free(server->endpoint_files);
     dial_free(server->dial);
     if (server->hub)
         hub_free(server->hub);

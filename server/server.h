@@ -41,6 +41,7 @@ struct server {
     struct hub *hub;
     struct tls_settings *tls; /* of upstreams */
     struct dial *dial;
+    struct endpoint_files *endpoint_files; /* NULL: there are none */
     struct rpc *rpc;
     struct h2guard_limits guard_limits; /* of every connection */
     struct h2guard_limits dialled_limits;

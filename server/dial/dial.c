@@ -190,6 +190,19 @@ static void note_kind(void *ctx, const struct producer_view *view)
     *(bool *)ctx = view->is_endpoint;
 }
 
+static void ignore(void *ctx, const struct producer_view *view)
+{
+    (void)ctx;
+    (void)view;
+}
+
+bool dial_name_is_free(const struct dial *dial, struct bytes name)
+{
+    struct fault fault;
+
+    return hub_producer(dial->hub, name, ignore, NULL, &fault) != FAULT_NONE;
+}
+
 static enum fault_reason check_update(const struct dial *dial, struct bytes name, struct fault *fault)
 {
     bool is_endpoint = false;

@@ -55,6 +55,9 @@ MUST_CHECK enum fault_reason dial_hold(struct dial *dial, const struct endpoint_
                                        const struct dialled_owner *owner, struct dialled **dialled_out,
                                        struct fault *fault);
 
+/* Whether no producer of any kind has the name. */
+bool dial_name_is_free(const struct dial *dial, struct bytes name);
+
 /* Removes what dial_hold() has made, unless another producer has the name. `drain_ns` 0: at
  * once. */
 void dial_remove(struct dial *dial, struct bytes name, const struct dialled *dialled, int64_t drain_ns);
