@@ -4,19 +4,24 @@
 #include "base/counters.h"
 #include "event/filter.h"
 #include "flow/chan.h"
+#include "flow/chan_limits.h"
 #include "flow/shared_feed.h"
 #include "route/data_path.h"
 #include "route/offer.h"
 
 /* ---- where a source stands ---- */
 
-/* The source goes on behind this sequence. The first one says where it stands. Under the lock. */
-static void skip_to(struct inlet *inlet, struct relay_place *place, uint64_t sequence)
+/* The source goes on behind this sequence, and skips so many events after it. The first time says
+ * where it stands, and what was lost before does not count. Under the lock. */
+static void skip_to(struct inlet *inlet, struct relay_place *place, uint64_t sequence, uint64_t holes)
 {
-    if (inlet->unplaced)
+    if (inlet->unplaced) {
         inlet->placed_at = sequence;
-    else if (sequence > inlet->last_sequence)
+        *place = (struct relay_place){0};
+    } else if (sequence > inlet->last_sequence) {
         place->skipped += sequence - inlet->last_sequence;
+    }
+    place->skipped += holes;
     inlet->unplaced = false;
     inlet->uncounted = inlet->uncounted || place->skipped > place->lost;
 }
@@ -24,7 +29,7 @@ static void skip_to(struct inlet *inlet, struct relay_place *place, uint64_t seq
 /* The same, and nothing is published up to it. */
 static void move_to(struct inlet *inlet, struct relay_place *place, uint64_t sequence)
 {
-    skip_to(inlet, place, sequence);
+    skip_to(inlet, place, sequence, 0);
     if (sequence <= inlet->last_sequence)
         return;
     inlet->last_sequence = sequence;
@@ -70,8 +75,7 @@ static enum err relay(struct inlet *inlet, struct relay_place *place, struct chu
     struct offer unused;
 
     pthread_mutex_lock(&inlet->lock);
-    place->skipped += holes(chunk);
-    skip_to(inlet, place, chunk_sequence(chunk, 0) - 1);
+    skip_to(inlet, place, chunk_sequence(chunk, 0) - 1, holes(chunk));
     return inlet_offer_locked(inlet, chunk, waiter, &unused);
 }
 
@@ -118,21 +122,51 @@ static void report(struct inlet *inlet, const struct source_loss *loss)
         shared_lost(inlet->wildcards[i].chan, GENERATION_WILDCARD, inlet->source, loss);
 }
 
+/* How many events were reported as lost that come after `sequence`. Those up to there that the
+ * source has not published were all reported: it has skipped nothing else. */
+static uint64_t lost_after(const struct inlet *inlet, const struct relay_place *place, uint64_t sequence)
+{
+    const uint64_t ahead = place->lost > place->skipped ? place->lost - place->skipped : 0;
+    const uint64_t before = sequence > inlet->last_sequence ? sequence - inlet->last_sequence : 0;
+
+    return ahead > before ? ahead - before : 0;
+}
+
+/* What was reported as lost ahead of where the source stands is in a resume gap too: it is not
+ * reported twice. */
+static struct source_loss without_reported(const struct inlet *inlet, const struct relay_place *place,
+                                           const struct source_loss *loss)
+{
+    struct source_loss rest = *loss;
+
+    if (loss->reason == LOSS_RESUME_GAP && loss->first_sequence > 0)
+        rest.count -= MIN_OF(loss->count, lost_after(inlet, place, loss->first_sequence - 1));
+    return rest;
+}
+
+/* Under the lock. */
+static void lose(struct inlet *inlet, struct relay_place *place, const struct source_loss *loss, bool moves)
+{
+    if (loss->count > 0 || loss->count_unknown)
+        report(inlet, loss);
+    totals_add(&inlet->lost, loss->count, loss->bytes);
+    count_add(COUNT_EVENTS_LOST_UPSTREAM, (int64_t)loss->count);
+    if (!place)
+        return;
+    place->lost += loss->count;
+    if (moves && loss->last_sequence > 0)
+        move_to(inlet, place, loss->last_sequence);
+}
+
 bool inlet_lose(struct inlet *inlet, struct relay_place *place, const struct source_loss *loss, bool moves)
 {
     pthread_mutex_lock(&inlet->lock);
     const bool is_open = inlet->state == INLET_OPEN;
     if (is_open) {
-        report(inlet, loss);
-        totals_add(&inlet->lost, loss->count, loss->bytes);
-        if (place) {
-            place->lost += loss->count;
-            if (moves && loss->last_sequence > 0)
-                move_to(inlet, place, loss->last_sequence);
-        }
+        const struct source_loss rest = place && moves ? without_reported(inlet, place, loss) : *loss;
+
+        lose(inlet, place, &rest, moves);
     }
     pthread_mutex_unlock(&inlet->lock);
-    if (is_open)
-        count_add(COUNT_EVENTS_LOST_UPSTREAM, (int64_t)loss->count);
     return is_open;
 }

@@ -21,7 +21,7 @@ struct put_waiter;
 
 /* What the publisher notes of its inlet. Zeroed for a new one. */
 struct relay_place {
-    uint64_t skipped, lost; /* events, since the inlet was made */
+    uint64_t skipped, lost; /* events, since it is known where the source stands */
 };
 
 /* Publishes a chunk whose events have their sequences. Those that are not above the last one were
@@ -36,8 +36,9 @@ MUST_CHECK enum err inlet_relay(struct inlet *inlet, struct relay_place *place, 
 
 /* Events of the source were lost at that server. Every channel that gets the source hears of it,
  * before what is published next. With a filter that looks into events it hears no count. `moves`:
- * the source stands at loss->last_sequence now, where that is higher. `place` NULL: it stays where
- * it is, and the publisher is another thread. Returns false where the inlet accepts nothing. */
+ * the source stands at loss->last_sequence now, where that is higher. A RESUME_GAP that moves
+ * leaves out what was reported ahead of where the source stood. `place` NULL: it stays where it is,
+ * and the publisher is another thread. Returns false where the inlet accepts nothing. */
 bool inlet_lose(struct inlet *inlet, struct relay_place *place, const struct source_loss *loss, bool moves);
 
 /* Nothing of the source comes up to this sequence. */

@@ -5,9 +5,9 @@ import time
 
 import grpc
 
-from harness.cascade import Chain, add, cascade, remove
+from harness.cascade import Chain, remove
 from harness.case import Case, main
-from harness.client import connect, event, subscribe_request
+from harness.client import event, subscribe_request
 from harness.daemon import eventually
 from harness.protos import message_class, v1
 from harness.sessions import of

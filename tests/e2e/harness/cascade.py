@@ -42,7 +42,9 @@ class Node:
     def terminate(self):
         self.daemon.close_channel()
         self.daemon.terminate()
-        return self.daemon.wait()
+        code = self.daemon.wait()
+        self.daemon.kill()
+        return code
 
     def kill(self):
         self.daemon.kill()
