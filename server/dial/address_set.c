@@ -52,7 +52,8 @@ struct address_set {
 
 static const struct address_set *set_of(const struct dialled *dialled)
 {
-    return (const struct address_set *)(const void *)dialled;
+    CHECK(dialled->kind == DIALLED_SET);
+    return container_of(dialled, struct address_set, dialled);
 }
 
 /* ---- the end ---- */

@@ -379,9 +379,16 @@ enum fault_reason endpoint_add(const struct endpoint_home *home, const struct en
     return FAULT_NONE;
 }
 
+/* Not of a set, which is another structure. */
+static const struct endpoint *endpoint_of(const struct dialled *dialled)
+{
+    CHECK(dialled->kind == DIALLED_ENDPOINT);
+    return container_of(dialled, struct endpoint, dialled);
+}
+
 struct endpoint_view endpoint_view(const struct dialled *dialled)
 {
-    const struct endpoint *endpoint = (const struct endpoint *)(const void *)dialled;
+    const struct endpoint *endpoint = endpoint_of(dialled);
 
     return (struct endpoint_view){.definition = shared_bytes_view(dialled->definition),
                                   .keeping = dialled->keeping,
@@ -395,5 +402,5 @@ int64_t endpoint_retry_at(const struct dialled *dialled, uint64_t number)
 {
     if (dialled->kind != DIALLED_ENDPOINT)
         return INT64_MAX;
-    return lasting_call_retry_at((const struct endpoint *)(const void *)dialled, number);
+    return lasting_call_retry_at(endpoint_of(dialled), number);
 }

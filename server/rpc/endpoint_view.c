@@ -75,7 +75,7 @@ static void definition_write(const struct producer_view *view, const struct endp
 
 uint32_t endpoint_open_calls(const struct producer_view *view)
 {
-    return view->port_ctx ? endpoint_view(view->port_ctx).upstream_calls : 0;
+    return view->port_ctx ? dial_view(view).upstream_calls : 0;
 }
 
 static Tributary__V1__Producer__NotKept not_kept_reason(enum endpoint_keeping keeping)
