@@ -130,8 +130,9 @@ static void begin(struct connection *connection)
 
     connection->quota = grpc_resource_quota_create(NULL);
     size_quota(connection);
-    if (connection->of->guard && !connection->of->tls)
-        connection->guard = upstream_guard_new(connection->of->guard, connection->of->target);
+    if (connection->of->guard)
+        connection->guard =
+            upstream_guard_new(connection->of->tls ? NULL : connection->of->guard, connection->of->target);
     connection->channel = channel_new(connection);
     list_init(&waiting);
     list_move_all(&connection->waiting, &waiting);
@@ -170,6 +171,7 @@ static struct connection *connection_new(struct connections *connections)
 
 static void connection_free(struct connection *connection)
 {
+    upstream_guard_close(connection->guard);
     if (connection->channel)
         grpc_channel_destroy(connection->channel);
     if (connection->quota)
@@ -216,6 +218,7 @@ void connection_wait(struct connection *connection, struct connection_wait *wait
 void connection_accepted(struct connection *connection)
 {
     connection->accepted_calls++;
+    upstream_guard_accepted(connection->guard);
     if (connection->of->tls)
         tls_turn_leave(connection->of->turns, &connection->turn);
 }

@@ -26,7 +26,7 @@ struct connections {
     const char *authority;              /* empty: from the target */
     struct upstream_tls *tls;           /* NULL: plaintext */
     struct tls_turns *turns;            /* of the thread */
-    const struct h2guard_limits *guard; /* NULL: none is in front */
+    const struct h2guard_limits *guard; /* for plaintext; NULL: no socket is watched */
     int64_t connect_timeout_ns;
     uint64_t max_message_bytes;
     uint32_t max_calls; /* that share a connection */
@@ -42,7 +42,7 @@ struct connection {
     uint64_t budget_bytes; /* what it has of the memory budget */
     struct tls_turn turn;
     uint64_t tls_version;         /* of its credentials */
-    struct upstream_guard *guard; /* NULL: none */
+    struct upstream_guard *guard; /* NULL: its sockets are not watched */
     struct list waiting;          /* struct connection_wait */
 };
 

@@ -33,8 +33,8 @@ MUST_CHECK enum err dial_add_thread(struct dial *dial, struct cq_thread *thread)
  * Without it they can name none. ERR_NO_MEMORY: they still can name none. */
 MUST_CHECK enum err dial_use_tls(struct dial *dial, struct tls_settings *settings);
 
-/* Dialled connections in plaintext get a guard with these limits, which must live as long as a
- * socket of gRPC core. Before dial_add(). */
+/* Dialled connections are watched (upstream_guard.h): those in plaintext get a guard with these
+ * limits, which must live as long as a socket of gRPC core. Before dial_add(). */
 void dial_use_guard(struct dial *dial, const struct h2guard_limits *limits);
 
 /* Whether dial_add() would refuse this now, but for the memory that it takes. Nothing is added.

@@ -18,6 +18,9 @@ struct upstream_guard {
     /* Under the lock. */
     pthread_mutex_t lock;
     struct h2socket_end *end; /* of the latest socket; NULL: none was opened */
+    int fd;                   /* of the latest socket */
+    bool is_accepted;         /* a call was accepted on it */
+    bool is_closed;
 };
 
 static struct upstream_guard *guard_of(struct socket_hook *hook)
@@ -29,14 +32,19 @@ static struct upstream_guard *guard_of(struct socket_hook *hook)
 static bool opened(struct socket_hook *hook, int fd)
 {
     struct upstream_guard *guard = guard_of(hook);
+    bool is_added = false;
 
-    if (h2socket_add(fd, H2GUARD_CLIENT, guard->limits, guard->target, NO_PEER))
-        return false;
     pthread_mutex_lock(&guard->lock);
-    h2socket_end_release(guard->end);
-    guard->end = h2socket_end_retain(fd);
+    if (!guard->is_closed)
+        is_added = h2socket_add(fd, H2GUARD_CLIENT, guard->limits, guard->target, NO_PEER) == ERR_OK;
+    if (is_added) {
+        h2socket_end_release(guard->end);
+        guard->end = h2socket_end_retain(fd);
+        guard->fd = fd;
+        guard->is_accepted = false;
+    }
     pthread_mutex_unlock(&guard->lock);
-    return true;
+    return is_added;
 }
 
 static void free_guard(struct socket_hook *hook)
@@ -70,6 +78,26 @@ void upstream_guard_release(struct upstream_guard *guard)
 grpc_arg upstream_guard_arg(struct upstream_guard *guard)
 {
     return socket_hook_arg(&guard->hook);
+}
+
+void upstream_guard_accepted(struct upstream_guard *guard)
+{
+    if (!guard)
+        return;
+    pthread_mutex_lock(&guard->lock);
+    guard->is_accepted = true;
+    pthread_mutex_unlock(&guard->lock);
+}
+
+void upstream_guard_close(struct upstream_guard *guard)
+{
+    if (!guard)
+        return;
+    pthread_mutex_lock(&guard->lock);
+    guard->is_closed = true;
+    if (!guard->is_accepted)
+        h2socket_give_up(guard->fd, guard->end);
+    pthread_mutex_unlock(&guard->lock);
 }
 
 /* HTTP/2 numbers: 11 is ENHANCE_YOUR_CALM, a bound of ours. */

@@ -74,6 +74,11 @@ const char *h2socket_end_text(const struct h2socket_end *end);
 /* With H2GUARD_BY_CORE: the error code of HTTP/2 that the core gave. */
 uint32_t h2socket_end_code(const struct h2socket_end *end);
 
+/* Nobody wants the connection at a descriptor any more: the core reads and writes nothing more, and
+ * hears that it is lost. Does nothing where `end`, which may be NULL, is not that of the connection
+ * which is there now. */
+void h2socket_give_up(int fd, const struct h2socket_end *end);
+
 /* Shuts down every socket of the table in both directions; the core then closes it. A write that
  * waits for a peer that does not read fails. */
 void h2socket_shutdown_all(void);

@@ -225,10 +225,10 @@ ssize_t socket_read(struct h2socket *socket, struct msghdr *message, int flags)
 
     pthread_mutex_lock(&socket->lock);
     socket->was_read = true;
-    if (!socket->guard)
-        size = libc_recvmsg(socket->fd, message, flags);
-    else if (socket->ended)
+    if (socket->ended)
         size = fail(ECONNRESET);
+    else if (!socket->guard)
+        size = libc_recvmsg(socket->fd, message, flags);
     else
         size = read_guarded(socket, message, flags);
     if (socket->guard)

@@ -8,7 +8,7 @@
 
 /* recvmsg() for a socket of the table. Besides its errors:
  *   EAGAIN      the socket waits for its turn
- *   ECONNRESET  the guard has ended the connection */
+ *   ECONNRESET  the guard has ended the connection, or h2socket_give_up() */
 ssize_t socket_read(struct h2socket *socket, struct msghdr *message, int flags);
 
 #endif

@@ -50,7 +50,7 @@ struct h2socket {
     /* Under `lock`. */
     pthread_mutex_t lock;
     struct h2guard *guard; /* NULL: none */
-    bool ended;            /* the guard's verdict was carried out */
+    bool ended;            /* the guard's verdict was carried out, or nobody wants it any more */
     bool lingers;          /* it ended with GOAWAY: the peer is to read it */
     bool ended_by_core;    /* the core said with GOAWAY that something is wrong */
     bool was_read, was_written;

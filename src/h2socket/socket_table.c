@@ -172,6 +172,19 @@ struct h2socket_end *h2socket_end_retain(int fd)
     return end;
 }
 
+void h2socket_give_up(int fd, const struct h2socket_end *end)
+{
+    pthread_mutex_lock(&table.lock);
+    struct h2socket *socket = end ? socket_of(fd) : NULL;
+    if (socket && socket->end == end) {
+        pthread_mutex_lock(&socket->lock);
+        socket->ended = true;
+        (void)libc_shutdown(fd, SHUT_RDWR);
+        pthread_mutex_unlock(&socket->lock);
+    }
+    pthread_mutex_unlock(&table.lock);
+}
+
 /* Calls visit() for each socket, under the table's lock. */
 static void visit_all(void (*visit)(struct h2socket *socket, int64_t now_ns), int64_t now_ns)
 {

@@ -36,6 +36,7 @@ from harness.upstreams import Upstream, endpoint
 
 ADD = v1.AddProducerRequest
 FAILURE = message_class("tributary.v1.Producer.Failure")
+SHARED = message_class("tributary.v1.Endpoint").SHARED
 DIAL, STREAM = FAILURE.DIAL, FAILURE.STREAM
 UNAVAILABLE, ACTIVE = v1.PRODUCER_STATE_UNAVAILABLE, v1.PRODUCER_STATE_ACTIVE
 ACK = 1
@@ -343,6 +344,30 @@ class Dialling(WithRaw):
 
         self.fails("no-stream", self.raw_upstream(serve).address, DIAL, 14,
                    "connected, but the call was not accepted within 1000 ms")
+
+
+    def test_a_connection_that_nobody_wants_any_more_is_closed_before_its_settings_come(self):
+        came, removed, closed = threading.Event(), threading.Event(), threading.Event()
+
+        def serve(peer):
+            peer.read(len(PREFACE))
+            came.set()
+            removed.wait(30)
+            with contextlib.suppress(OSError):
+                peer.send(frame(SETTINGS), frame(SETTINGS, ACK))
+            peer.hold()
+            closed.set()
+
+        admin = self.daemon.admin()
+        address = self.raw_upstream(serve).address
+        admin.AddProducer(ADD(endpoint=endpoint("unwanted", address, activation=SHARED)))
+        self.assertTrue(came.wait(SOON), "it dials")
+        admin.RemoveProducer(
+            v1.RemoveProducerRequest(name="unwanted", mode=v1.RemoveProducerRequest.CANCEL)
+        )
+        eventually(lambda: self.daemon.live()["live.endpoints"] == 0, "the endpoint is gone")
+        removed.set()
+        self.assertTrue(closed.wait(SOON), "the connection is gone, too")
 
 
 class Streaming(WithRaw):

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 """Endpoints whose upstreams speak TLS: named settings, their failures, and new files while it runs."""
+import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -13,6 +15,7 @@ from harness.case import Case, main
 from harness.certificates import Certificates
 from harness.client import subscribe_request
 from harness.daemon import binary, eventually
+from harness.h2frames import ACK, PREFACE, SETTINGS, frame
 from harness.protos import duration, fault_of, message_class, v1
 from harness.sessions import of
 from harness.upstreams import Upstream, endpoint
@@ -151,6 +154,25 @@ class Failures(WithTls):
             took = self.fails("silent", address, "plain-ca", "not connected within 1000 ms")
             self.assertTrue(0.9 < took < 10, took)
             self.remove("silent")
+
+    def test_a_connection_that_nobody_wants_any_more_is_closed_before_its_settings_come(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.made.crt("server"), self.made.key("server"))
+        context.set_alpn_protocols(["h2"])
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            listening.settimeout(30)
+            self.add("unwanted", "127.0.0.1:%d" % listening.getsockname()[1], "plain-ca",
+                     activation=ENDPOINT.SHARED, connect_timeout=duration(20))
+            connection = listening.accept()[0]
+        connection.settimeout(30)
+        with context.wrap_socket(connection, server_side=True) as secure:
+            self.assertEqual(secure.recv(len(PREFACE)), PREFACE)
+            self.remove("unwanted")
+            eventually(lambda: self.daemon.live()["live.endpoints"] == 0, "the endpoint is gone")
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                secure.sendall(frame(SETTINGS) + frame(SETTINGS, ACK))
+                while secure.recv(65536):
+                    pass
 
     def test_the_core_writes_no_line_of_its_own(self):
         self.assertEqual([line for line in self.daemon.log("core") if "/tsi/" in line["file"]], [])

@@ -253,6 +253,50 @@ Test(h2socket_ends, what_the_core_closes_by_itself_does_not_linger)
     fixture_disconnect(&pair);
 }
 
+/* ---- what nobody wants any more ---- */
+
+Test(h2socket_ends, what_is_given_up_is_neither_read_nor_written)
+{
+    const struct h2guard_limits *const limits[] = {NULL, &fixture.limits};
+    char data[16];
+
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+        struct ends pair;
+
+        fixture_connect_with(&fixture, TCP, limits[i], true, &pair);
+        struct h2socket_end *end = h2socket_end_retain(pair.core);
+        sends_text(&pair, "it has come");
+        cr_assert_eq(core_polls(&fixture, -1), 1);
+        h2socket_give_up(pair.core, end);
+        cr_assert_eq(core_polls(&fixture, -1), 1, "the core hears it");
+        cr_assert(core_reads(&pair, data, sizeof(data)) == -1 && errno == ECONNRESET);
+        cr_assert(core_sends(&pair, "x", 1) == -1 && errno == EPIPE);
+        cr_assert_eq(h2socket_end_reason(end), H2GUARD_NO_REASON);
+        cr_assert_not(is_open(closes(&pair)));
+        fixture_disconnect(&pair);
+        h2socket_end_release(end);
+    }
+}
+
+Test(h2socket_ends, another_connection_at_its_descriptor_stays)
+{
+    struct ends first, second;
+    char data[16];
+
+    fixture_connect(&fixture, UNIX, &first);
+    int fd = first.core;
+    struct h2socket_end *end = h2socket_end_retain(fd);
+    fixture_disconnect(&first);
+    fixture_connect_with(&fixture, UNIX, NULL, true, &second);
+    cr_assert_eq(second.core, fd, "the kernel gives the lowest number");
+    h2socket_give_up(fd, end);
+    h2socket_give_up(fd, NULL);
+    sends_text(&second, "x");
+    cr_assert_eq(core_reads(&second, data, sizeof(data)), 1);
+    fixture_disconnect(&second);
+    h2socket_end_release(end);
+}
+
 /* ---- ends by time ---- */
 
 /* The peer has sent its preface, and the core has read it. */
