@@ -22,6 +22,7 @@ struct options {
     const char *listen[MAX_LISTEN_ADDRESSES]; /* as given; they point into argv */
     size_t listen_count;
     bool insecure_listen;
+    bool remote_drain;
     const char *dial_allow;                     /* a glob; NULL: none */
     const char *upstream_tls[MAX_TLS_SETTINGS]; /* as given (server/tls/tls_spec.h) */
     size_t upstream_tls_count;

@@ -37,6 +37,9 @@ const struct option option_table[] = {
      "file for each, or lists of targets as Prometheus' file_sd has them; changes are noticed; may be "
      "repeated, up to 8 times",
      OPTION_ENDPOINTS_DIR, NO_FIELD, 0, 0},
+    {"remote-drain", NULL,
+     "let callers on other machines drain the server (default: callers on this machine only)", OPTION_FLAG,
+     FIELD(remote_drain), 0, 0},
     {"unix-mode", "MODE",
      "the mode of socket files, in octal, from 0600 to 0777: whoever may write can connect (default 0600)",
      OPTION_UNIX_MODE, FIELD(unix_access), 0, 0},

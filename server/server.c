@@ -102,7 +102,10 @@ static struct status make_engine(struct server *server)
                                 .store = server->store,
                                 .version = TRIBUTARY_VERSION,
                                 .listening = server->addresses,
-                                .listening_count = options->listen_count};
+                                .listening_count = options->listen_count,
+                                .drain = shutdown_drain,
+                                .drain_ctx = server,
+                                .remote_drain = options->remote_drain};
 
     struct status status = hub_new(server->loop, &server->hub);
     if (status.code)

@@ -58,6 +58,8 @@ struct server {
     int64_t end_ns;        /* clock_mono_ns(): of the drain timeout */
     size_t workers_up;     /* whose threads have not ended */
     bool forced;           /* by a second signal */
+    struct task drain;     /* shutdown_drain() was called */
+    int64_t drain_timeout_ns;
 };
 
 /* Makes and starts everything. A failure is logged. server_free() must follow, but not after
@@ -73,6 +75,9 @@ MUST_CHECK bool server_free(struct server *server);
 
 /* A signal of the operator. `ctx` is the server. The first one drains, the second one aborts. */
 void shutdown_signal(void *ctx, int signal);
+/* An operator's call: drains as the first signal does, within this time. Where the server drains
+ * already nothing changes. Returns the end of the timeout. `ctx` is the server. */
+int64_t shutdown_drain(void *ctx, int64_t timeout_ns);
 /* Wire thread. The thread of a worker has ended. `ctx` is the struct wire_worker. */
 void shutdown_wire_worker_down(void *ctx);
 

@@ -87,10 +87,8 @@ static void on_drained(void *ctx)
     set_deadline(server, MIN_OF(server->quarter_ns, MAX_OF(left_ns, 0)));
 }
 
-static void drain(struct server *server)
+static void drain(struct server *server, int64_t timeout_ns)
 {
-    int64_t timeout_ns = loop_settings(server->loop)->drain_timeout_ns;
-
     server->end_ns = clock_from_now_ns(timeout_ns);
     server->quarter_ns = MIN_OF(timeout_ns / QUARTERS_OF_TIMEOUT, MAX_QUARTER_NS);
     log_write(LOG_INFO, "server.draining", LOG_NUMBER("drain_timeout_ms", timeout_ns / NS_PER_MS),
@@ -110,11 +108,36 @@ void shutdown_signal(void *ctx, int signal)
 
     log_write(LOG_INFO, "server.signal", LOG_NUMBER("signal", signal));
     if (change_state(server, SERVER_DRAINING)) {
-        drain(server);
+        drain(server, loop_settings(server->loop)->drain_timeout_ns);
         return;
     }
     server->forced = true;
     abort_calls(server);
+}
+
+static void on_drain(struct task *task)
+{
+    struct server *server = container_of(task, struct server, drain);
+
+    if (change_state(server, SERVER_DRAINING))
+        drain(server, server->drain_timeout_ns);
+}
+
+/* The caller's answer leaves before its connection is told to end. */
+int64_t shutdown_drain(void *ctx, int64_t timeout_ns)
+{
+    struct server *server = ctx;
+
+    if (server->state != SERVER_SERVING)
+        return server->end_ns;
+    if (!server->drain.run) { /* else it is posted already */
+        server->drain_timeout_ns = timeout_ns;
+        server->end_ns = clock_from_now_ns(timeout_ns);
+        server->drain.run = on_drain;
+        log_write(LOG_INFO, "server.drain_requested", LOG_NUMBER("timeout_ms", timeout_ns / NS_PER_MS));
+        loop_post(server->loop, &server->drain);
+    }
+    return server->end_ns;
 }
 
 static void on_wire_worker_down(struct task *task)

@@ -20,43 +20,59 @@ struct settings {
     bool cancel;
 };
 
-/* The producer as it was before it was removed. */
-struct seen {
-    uint64_t events;
-    uint32_t activations, upstream_calls;
-    bool per_consumer, is_endpoint;
+/* How to remove a producer, and what to do with the answer. */
+struct removing {
+    const struct settings *settings;
+    bool wait; /* until it is gone, and print what became of its calls */
 };
-
-static void on_seen(void *ctx, const struct tributary_producer *producer)
-{
-    struct seen *seen = ctx;
-
-    *seen = (struct seen){
-        .events = producer->published.events,
-        .activations = producer->activations,
-        .upstream_calls = producer->upstream_calls,
-        .per_consumer = producer->per_consumer,
-        .is_endpoint = producer->kind == TRIBUTARY_PRODUCER_ENDPOINT,
-    };
-}
 
 static int64_t drain_of(const struct settings *settings)
 {
     return settings->drain_ns == NOT_GIVEN ? DEFAULT_DRAIN_NS : settings->drain_ns;
 }
 
-static int remove_one(const struct settings *settings, struct tributary *client, const char *name,
-                      struct seen *before)
+static const char *plural(uint64_t count)
 {
+    return count == 1 ? "" : "s";
+}
+
+/* Prints what became of a producer. */
+static void on_removed(void *ctx, const struct tributary_producer *producer)
+{
+    const struct removing *removing = ctx;
+    const uint64_t aborted = producer->aborted_calls;
+    char within[32];
+
+    if (!removing->wait)
+        return;
+    duration_text(drain_of(removing->settings), within, sizeof(within));
+    printf("%s is removed: %" PRIu64 " event%s published", producer->name, producer->published.events,
+           plural(producer->published.events));
+    if (producer->ended_calls + aborted > 0)
+        printf("; %" PRIu64 " call%s ended", producer->ended_calls, plural(producer->ended_calls));
+    if (aborted > 0)
+        printf(", %" PRIu64 " did not end within %s and %s aborted", aborted, within,
+               aborted == 1 ? "was" : "were");
+    for (size_t i = 0; i < producer->aborted_subscription_count; i++)
+        printf("%s%s", i == 0 ? ", of " : " ", producer->aborted_subscriptions[i]);
+    if (producer->aborted_subscription_count > 0 && producer->aborted_subscription_count < aborted)
+        printf(" and others");
+    putchar('\n');
+}
+
+static int remove_one(struct removing *removing, struct tributary *client, const char *name)
+{
+    const struct settings *settings = removing->settings;
     const bool cancel = settings->cancel || drain_of(settings) == 0;
     const int64_t left_ns = link_left_ns(&settings->common);
     const struct tributary_removal removal = {
         .name = name,
         .cancel = cancel,
         .drain_ns = cancel ? 0 : drain_of(settings),
+        .wait = removing->wait,
         .timeout_ns = left_ns > 0 ? left_ns : drain_of(settings) + ANSWER_NS,
-        .each = on_seen,
-        .ctx = before,
+        .each = on_removed,
+        .ctx = removing,
     };
     struct tributary_status status;
 
@@ -65,32 +81,10 @@ static int remove_one(const struct settings *settings, struct tributary *client,
     return EXITS_OK;
 }
 
-/* Removes a producer and prints what was asked to end. The name is free at once, so the end itself
- * cannot be queried. */
-static int drain_one(const struct settings *settings, struct tributary *client, const char *name)
-{
-    struct seen before = {0};
-    char within[32];
-    int result = remove_one(settings, client, name, &before);
-
-    if (result != EXITS_OK)
-        return result;
-    duration_text(drain_of(settings), within, sizeof(within));
-    printf("%s is removed: %" PRIu64 " event%s published", name, before.events,
-           before.events == 1 ? "" : "s");
-    if (before.is_endpoint)
-        printf("; %u upstream call%s ended", before.upstream_calls, before.upstream_calls == 1 ? "" : "s");
-    else if (before.per_consumer)
-        printf("; %u activation%s asked to end within %s, or expire", before.activations,
-               before.activations == 1 ? "" : "s", within);
-    putchar('\n');
-    return EXITS_OK;
-}
-
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    const bool reports = verb == &verb_producers_drain;
     struct settings settings = {.drain_ns = NOT_GIVEN};
+    struct removing removing = {.settings = &settings, .wait = verb == &verb_producers_drain};
     struct text_list arguments = {0};
     struct tributary *client = NULL;
     int result = EXITS_OK;
@@ -103,14 +97,8 @@ static int run(const struct verb *verb, int argc, char **argv)
         else
             result = link_open(verb, &settings.common, &client);
     }
-    for (size_t i = 0; client && i < arguments.count && result == EXITS_OK; i++) {
-        struct seen before = {0};
-
-        if (reports)
-            result = drain_one(&settings, client, arguments.items[i]);
-        else
-            result = remove_one(&settings, client, arguments.items[i], &before);
-    }
+    for (size_t i = 0; client && i < arguments.count && result == EXITS_OK; i++)
+        result = remove_one(&removing, client, arguments.items[i]);
     tributary_free(client);
     cli_free(verb, &settings, &arguments);
     return result;
@@ -157,10 +145,12 @@ const struct verb verb_producers_drain = {
     .name = "producers drain",
     .arguments = "NAME...",
     .max_arguments = MAX_NAMES,
-    .summary = "remove producers gently, and say what was asked to end",
-    .text = "As 'producers rm --drain', and says how many activations were asked to end. One that does not "
-            "end in time expires: its consumer\n"
-            "gets a notice, and the server logs activation.expired.",
+    .summary = "remove producers gently, and say what became of their calls",
+    .text = "As 'producers rm --drain', and waits until the producer is gone. It says how many of its calls "
+            "(activations, upstream calls) ended by\n"
+            "themselves, and which were aborted at the end of that time: their consumers get a notice. A "
+            "signal to this command does not stop\n"
+            "the removal.",
     .options = drain_options,
     .option_count = sizeof(drain_options) / sizeof(drain_options[0]),
     .examples = drain_examples,

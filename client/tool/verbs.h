@@ -8,6 +8,7 @@ extern const struct verb verb_pub;              /* pub.c */
 extern const struct verb verb_sub;              /* sub.c */
 extern const struct verb verb_serve;            /* serve.c */
 extern const struct verb verb_status;           /* status.c */
+extern const struct verb verb_drain;            /* drain.c */
 extern const struct verb verb_producers_ls;     /* producers.c */
 extern const struct verb verb_producers_get;    /* producers.c */
 extern const struct verb verb_producers_add;    /* producers_add.c */

@@ -125,6 +125,8 @@ static void apply_removal(struct edit *edit, bool was_recorded)
             write_removed(edit);
         return;
     }
+    if (edit->request.removal)
+        hub_report_removal(edit->edits->hub, edit->name->node.key, edit->request.removal);
     if (hub_remove(edit->edits->hub, edit->name->node.key, edit->request.drain_ns, write_producer,
                    &result->answer, &result->fault) == FAULT_NONE)
         return;

@@ -35,6 +35,7 @@ struct dial;
 struct endpoint_edits;
 struct hub;
 struct loop;
+struct removal;
 struct store;
 
 /* `store` NULL: edits are applied at once, and nothing is kept. All must outlive the result. NULL:
@@ -59,6 +60,7 @@ struct edit_request {
     bool replace;                      /* ADD */
     struct bytes name;                 /* REMOVE; it has passed name_check() */
     int64_t drain_ns;                  /* REMOVE; see hub_remove() */
+    struct removal *removal;           /* REMOVE, for hub_report_removal(); NULL: nobody waits */
 };
 
 struct edit_result {

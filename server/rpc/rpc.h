@@ -25,6 +25,11 @@ struct rpc_params {
     const char *version;
     const char *const *listening; /* the bound addresses; must outlive the rpc */
     size_t listening_count;
+    /* Begins to drain the server, in a later task. Returns when it will have ended: after
+     * `timeout_ns`, or earlier where it drains already (clock_mono_ns()). On the loop. */
+    int64_t (*drain)(void *ctx, int64_t timeout_ns);
+    void *drain_ctx;
+    bool remote_drain; /* callers on other machines may have it drained */
 };
 
 /* Makes the services. `params` is copied. On failure nothing was made. */

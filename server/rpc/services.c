@@ -12,9 +12,10 @@
 /* The rows of one service must follow each other: rpc_service_next() relies on it. */
 static enum err serve(struct rpc *rpc)
 {
-    enum err (*const services[])(struct rpc *) = {
-        publish_serve,   publish_stream_serve, register_serve, subscriber_serve, consume_serve, admin_serve,
-        endpoints_serve, changes_serve,        explain_serve,  health_serve,     finish_serve};
+    enum err (*const services[])(struct rpc *) = {publish_serve,    publish_stream_serve, register_serve,
+                                                  subscriber_serve, consume_serve,        admin_serve,
+                                                  admin_ends_serve, endpoints_serve,      changes_serve,
+                                                  explain_serve,    health_serve,         finish_serve};
 
     for (size_t i = 0; i < ARRAY_LEN(services); i++) {
         enum err err = services[i](rpc);

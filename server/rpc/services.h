@@ -19,9 +19,10 @@ MUST_CHECK enum err subscriber_serve(struct rpc *rpc);
 MUST_CHECK enum err consume_serve(struct rpc *rpc);
 MUST_CHECK enum err finish_serve(struct rpc *rpc);
 MUST_CHECK enum err admin_serve(struct rpc *rpc);
-MUST_CHECK enum err endpoints_serve(struct rpc *rpc); /* of the service Admin: right behind it */
-MUST_CHECK enum err changes_serve(struct rpc *rpc);   /* likewise */
-MUST_CHECK enum err explain_serve(struct rpc *rpc);   /* likewise */
+MUST_CHECK enum err admin_ends_serve(struct rpc *rpc); /* of the service Admin: right behind it */
+MUST_CHECK enum err endpoints_serve(struct rpc *rpc);  /* likewise */
+MUST_CHECK enum err changes_serve(struct rpc *rpc);    /* likewise */
+MUST_CHECK enum err explain_serve(struct rpc *rpc);    /* likewise */
 MUST_CHECK enum err health_serve(struct rpc *rpc);
 MUST_CHECK enum err reflection_serve(struct rpc *rpc);
 

@@ -27,6 +27,7 @@
 #include "hub/hub_parts.h"
 #include "hub/inlet_table.h"
 #include "hub/producer_change.h"
+#include "hub/removal.h"
 #include "hub/session_internal.h"
 #include "hub/shared_call.h"
 #include "hub/subscription_internal.h"
@@ -115,6 +116,7 @@ static void end(struct activation *activation, const struct ending *ending)
     const bool stopping = activation->state == ACTIVATION_STOPPING;
     bool running = activation->state == ACTIVATION_ACTIVE;
 
+    removal_activation_ends(activation, ending);
     if (running || stopping)
         finish_start(activation, ending);
     else

@@ -189,6 +189,11 @@ bool change_log_is_read(const struct change_log *log)
     return log->reader_count > 0;
 }
 
+uint64_t change_log_count(const struct change_log *log)
+{
+    return log->next - 1;
+}
+
 uint32_t change_log_period(const struct change_log *log)
 {
     return log->period;

@@ -50,6 +50,8 @@ void change_log_free(struct change_log *log); /* no reader may be left. NULL is 
 
 /* Whether anybody reads. Otherwise changes need not be made. */
 bool change_log_is_read(const struct change_log *log);
+/* How many changes there were, kept or not. */
+uint64_t change_log_count(const struct change_log *log);
 /* Rises by 1 each time that the first reader comes. What was noted before may be stale. */
 uint32_t change_log_period(const struct change_log *log);
 

@@ -10,8 +10,9 @@
 #include "hub/producer_change.h"
 #include "hub/producer_internal.h"
 
-/* Changes that one call shows. */
+/* Changes that one call shows, and that it looks at. */
 #define STEP_CHANGES 16u
+#define STEP_LOOKS 64u
 
 /* ---- the snapshot ---- */
 
@@ -98,13 +99,15 @@ static bool show_changes(struct changes *changes)
     SCRATCH uint64_t masks[MAX_GLOB_MASKS];
     const struct glob glob = glob_compile(changes->params.pattern, masks);
 
-    for (unsigned i = 0; i < STEP_CHANGES; i++) {
+    for (unsigned i = 0, shown = 0; i < STEP_LOOKS && shown < STEP_CHANGES; i++) {
         const struct change *change = change_log_next(changes->hub->change_log, &changes->reader);
 
         if (!change)
             return false;
-        if (is_wanted(changes, change, &glob))
-            changes->params.port->change(changes->params.ctx, change);
+        if (!is_wanted(changes, change, &glob))
+            continue;
+        changes->params.port->change(changes->params.ctx, change);
+        shown++;
     }
     return true;
 }

@@ -6,6 +6,7 @@
 #include "hub/producer_internal.h"
 #include "hub/ready.h"
 #include "hub/registry.h"
+#include "hub/removal.h"
 
 enum fault_reason hub_remove(struct hub *hub, struct bytes name, int64_t drain_ns,
                              void (*each)(void *ctx, const struct producer_view *view), void *ctx,
@@ -19,4 +20,12 @@ enum fault_reason hub_remove(struct hub *hub, struct bytes name, int64_t drain_n
     producer->kind->remove(producer, FAULT_REMOVED, drain_ns);
     ready_run(hub_ready(hub));
     return FAULT_NONE;
+}
+
+void hub_report_removal(struct hub *hub, struct bytes name, struct removal *removal)
+{
+    struct producer *producer = registry_find(hub_registry(hub), name);
+
+    if (producer)
+        removal_begin(producer, removal);
 }

@@ -18,6 +18,7 @@
 struct hub;
 struct inlet;
 struct producer_view;
+struct removal;
 
 /* Any thread. Returns the inlet of the transient producer of this name and counts a call on it:
  * inlet_leave() must follow. NULL: there is none; call hub_inlet_open() on the loop. */
@@ -45,5 +46,10 @@ void inlet_leave(struct inlet *inlet);
 MUST_CHECK enum fault_reason hub_remove(struct hub *hub, struct bytes name, int64_t drain_ns,
                                         void (*each)(void *ctx, const struct producer_view *view), void *ctx,
                                         struct fault *fault);
+
+/* Loop. Right before hub_remove() of the same name: asks for a report of what becomes of its calls
+ * (hub/removal.h). `removal` is zeroed but for over.run. Where the producer is known,
+ * removal->is_begun is set, and removal->over is posted to the loop when the producer is gone. */
+void hub_report_removal(struct hub *hub, struct bytes name, struct removal *removal);
 
 #endif

@@ -17,6 +17,10 @@
  * look took. So the sampler uses a fiftieth of the loop's time at most. */
 #define PAUSE_NS (50 * NS_PER_MS)
 #define PAUSE_LOOKS 50
+/* Within a look it rests each time that it has found so many changes. Otherwise one turn of the
+ * loop could add more than the log keeps, before anybody reads. */
+#define MAX_CHANGES_IN_ROW 256u
+#define REST_NS (5 * NS_PER_MS)
 
 struct producer_sampler {
     struct hub *hub;
@@ -25,6 +29,8 @@ struct producer_sampler {
     struct slice slice;
     struct walk_name after; /* the last producer of this look */
     int64_t busy_ns;        /* that it took so far */
+    uint64_t change_count;  /* at its beginning, or after its last rest */
+    bool rests;
 };
 
 static struct producer_view view_of(struct producer *producer)
@@ -136,6 +142,13 @@ void producer_removed(struct producer *producer, const char *reason)
 
 /* ---- the sampler ---- */
 
+/* Without memory nothing is looked at any more until the next reader comes. */
+static void wait_for_look(struct producer_sampler *sampler, int64_t ns)
+{
+    if (timer_start(hub_loop(sampler->hub), &sampler->timer, ns) != ERR_OK)
+        sampler->is_started = false;
+}
+
 static bool look_step(struct slice *slice)
 {
     struct producer_sampler *sampler = container_of(slice, struct producer_sampler, slice);
@@ -148,12 +161,11 @@ static bool look_step(struct slice *slice)
         producer = registry_next(producer);
     }
     sampler->busy_ns += clock_mono_ns() - start_ns;
-    if (producer)
+    sampler->rests = producer && change_log_count(hub_change_log(sampler->hub)) - sampler->change_count >=
+                                     MAX_CHANGES_IN_ROW;
+    if (producer && !sampler->rests)
         return true;
-    /* Without memory nothing is looked at any more until the next reader comes. */
-    if (timer_start(hub_loop(sampler->hub), &sampler->timer,
-                    MAX_OF(PAUSE_NS, sampler->busy_ns * PAUSE_LOOKS)) != ERR_OK)
-        sampler->is_started = false;
+    wait_for_look(sampler, sampler->rests ? REST_NS : MAX_OF(PAUSE_NS, sampler->busy_ns * PAUSE_LOOKS));
     return false;
 }
 
@@ -161,8 +173,12 @@ static void sample(struct timer *timer)
 {
     struct producer_sampler *sampler = container_of(timer, struct producer_sampler, timer);
 
-    sampler->after.size = 0;
-    sampler->busy_ns = 0;
+    if (!sampler->rests) {
+        sampler->after.size = 0;
+        sampler->busy_ns = 0;
+    }
+    sampler->rests = false;
+    sampler->change_count = change_log_count(hub_change_log(sampler->hub));
     loop_slice(hub_loop(sampler->hub), &sampler->slice);
 }
 
@@ -183,6 +199,7 @@ void producer_sampler_start(struct producer_sampler *sampler)
     if (sampler->is_started)
         return;
     sampler->is_started = true;
+    sampler->rests = false;
     sample(&sampler->timer);
 }
 

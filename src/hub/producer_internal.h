@@ -32,6 +32,7 @@ struct peer_count;
 struct producer;
 struct producer_view;
 struct registry;
+struct removal;
 struct reselection;
 struct start_point;
 struct subscription;
@@ -102,6 +103,7 @@ struct producer {
     uint64_t bound;            /* when it was bound: bind_subscriptions() numbers them */
     struct bindings_end bindings_end;
     struct producer_noted noted;
+    struct removal *removal; /* who removes it wants to know what becomes of its calls; NULL: nobody */
 };
 
 /* A producer whose inlet begins at `start` (route/inlet.h), and that is not in the map yet.

@@ -20,6 +20,7 @@
 #include "hub/hub_parts.h"
 #include "hub/producer_change.h"
 #include "hub/registry.h"
+#include "hub/removal.h"
 #include "hub/session_internal.h"
 #include "hub/session_kind.h"
 #include "hub/shared_call.h"
@@ -148,6 +149,7 @@ static void conclude(struct session *session)
                   LOG_NUMBER("expired", session->expired_activations));
         producer_removed(&session->producer, reason);
     }
+    removal_over(session);
     if (session->abort_due)
         ready_call_last(&session->ready); /* after stop() of its activations */
     registry_remove(&session->producer);

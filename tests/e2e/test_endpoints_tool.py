@@ -377,7 +377,7 @@ class Live(Tool):
         self.assertIn("add", self.run_tool("producers", "update", "nobody", self.address, code=4)[1])
         out, _ = self.run_tool("producers", "drain", "--drain", "1s", "feed")
         self.assertIn("feed is removed: ", out)
-        self.assertIn("1 upstream call ended", out)
+        self.assertIn("; 1 call ended\n", out)
         eventually(lambda: self.feed.active == 0, "the upstream call is over")
 
     def test_a_name_that_is_taken_is_refused_or_replaced(self):

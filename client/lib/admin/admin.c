@@ -96,6 +96,7 @@ enum tributary_code tributary_producer_remove(struct tributary *client,
 
     status = status ? status : &local_status;
     request.name = admin_text(removal->name);
+    request.wait = removal->wait;
     request.mode = removal->cancel ? TRIBUTARY__V1__REMOVE_PRODUCER_REQUEST__MODE__CANCEL
                                    : TRIBUTARY__V1__REMOVE_PRODUCER_REQUEST__MODE__DRAIN;
     if (removal->drain_ns > 0 && !removal->cancel) {
@@ -127,6 +128,31 @@ static struct tributary_store store_of(const Tributary__V1__Info__Store *from,
         .not_loaded = not_loaded,
         .not_loaded_count = from->n_not_loaded,
     };
+}
+
+enum tributary_code tributary_drain(struct tributary *client, int64_t drain_ns, int64_t timeout_ns,
+                                    struct tributary_draining *draining_out, struct tributary_status *status)
+{
+    const struct unary_method method = {"/tributary.v1.Admin/Drain", timeout_ns};
+    Google__Protobuf__Duration duration = GOOGLE__PROTOBUF__DURATION__INIT;
+    Tributary__V1__DrainRequest request = TRIBUTARY__V1__DRAIN_REQUEST__INIT;
+    struct tributary_status local_status;
+    Tributary__V1__DrainResponse *answer = NULL;
+
+    status = status ? status : &local_status;
+    if (drain_ns > 0) {
+        duration.seconds = drain_ns / NS_PER_S;
+        duration.nanos = (int32_t)(drain_ns % NS_PER_S);
+        request.deadline = &duration;
+    }
+    answer = (void *)admin_call(client, &method, &request.base, &tributary__v1__drain_response__descriptor,
+                                status);
+    if (!answer)
+        return status->code;
+    *draining_out =
+        (struct tributary_draining){answer->deadline_unix_nano, answer->producers, answer->subscriptions};
+    protobuf_c_message_free_unpacked(&answer->base, NULL);
+    return TRIBUTARY_OK;
 }
 
 static bool show_info(const Tributary__V1__Info *from,

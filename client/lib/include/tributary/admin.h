@@ -69,6 +69,11 @@ struct tributary_producer {
     size_t child_count;
     bool kept; /* it survives a restart of the server */
     enum tributary_not_kept not_kept_reason;
+    /* The following are in the answer of tributary_producer_remove() with `wait` only. */
+    uint64_t ended_calls;                     /* that ended by themselves */
+    uint64_t aborted_calls;                   /* that had to be ended */
+    const char *const *aborted_subscriptions; /* ids, of the first 100 of these */
+    size_t aborted_subscription_count;
 };
 
 /* One counter of the server's metrics. */
@@ -121,9 +126,10 @@ TRIBUTARY_API enum tributary_code tributary_producer_get(struct tributary *clien
 
 struct tributary_removal {
     const char *name;
-    bool cancel;      /* at once; otherwise gently */
-    int64_t drain_ns; /* how long a gentle end may take; 0: 5 s */
-    int64_t timeout_ns;
+    bool cancel;        /* at once; otherwise gently */
+    int64_t drain_ns;   /* how long a gentle end may take; 0: 5 s */
+    bool wait;          /* until it is gone, and report what became of its calls */
+    int64_t timeout_ns; /* with `wait` it must be longer than `drain_ns` */
     /* called with the producer as it was; may be NULL */
     void (*each)(void *ctx, const struct tributary_producer *producer);
     void *ctx;

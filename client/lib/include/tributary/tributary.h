@@ -11,6 +11,7 @@
  *   store.h          what a server keeps on the disk
  *   subscriptions.h  list and end the subscriptions of others
  *   changes.h        hear of producers and subscriptions as they come, change and go
+ *   drain.h          end the server gently
  *
  * A first call:
  *
@@ -110,6 +111,7 @@ TRIBUTARY_API void tributary_free(struct tributary *client);
 #include "reader.h"
 #include "subscriptions.h"
 #include "changes.h"
+#include "drain.h"
 #include "explain.h"
 
 #ifdef __cplusplus
