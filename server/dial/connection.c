@@ -166,6 +166,7 @@ static struct connection *connection_new(struct connections *connections)
     list_init(&connection->link);
     list_init(&connection->waiting);
     tls_turn_init(&connection->turn, on_turn);
+    connection->turn.is_slow = connections->has_failed;
     return connection;
 }
 
@@ -218,6 +219,8 @@ void connection_wait(struct connection *connection, struct connection_wait *wait
 void connection_accepted(struct connection *connection)
 {
     connection->accepted_calls++;
+    connection->was_accepted = true;
+    connection->of->has_failed = false;
     upstream_guard_accepted(connection->guard);
     if (connection->of->tls)
         tls_turn_leave(connection->of->turns, &connection->turn);
@@ -231,13 +234,15 @@ void connection_is_full(struct connections *connections, const struct connection
 
 void connection_leave(struct connection *connection, bool was_accepted, bool is_lost)
 {
-    const struct connections *of = connection->of;
+    struct connections *of = connection->of;
 
     connection->calls--;
     if (was_accepted)
         connection->accepted_calls--;
     if (is_lost || connection->calls == 0)
         list_remove(&connection->link);
+    if (is_lost && !connection->was_accepted)
+        of->has_failed = true;
     if (of->tls && (is_lost || connection->calls == 0))
         tls_turn_leave(of->turns, &connection->turn);
     if (connection->calls == 0) {

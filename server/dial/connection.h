@@ -30,15 +30,17 @@ struct connections {
     int64_t connect_timeout_ns;
     uint64_t max_message_bytes;
     uint32_t max_calls; /* that share a connection */
+    bool has_failed;    /* since a call was accepted, a connection was given up */
     struct list all;    /* struct connection; those that were given up are not among them */
 };
 
 struct connection {
     struct list link;
-    const struct connections *of;
+    struct connections *of;
     grpc_channel *channel;      /* NULL: it has not begun */
     grpc_resource_quota *quota; /* grows with the calls */
     uint32_t calls, accepted_calls;
+    bool was_accepted;     /* one call at least was */
     uint64_t budget_bytes; /* what it has of the memory budget */
     struct tls_turn turn;
     uint64_t tls_version;         /* of its credentials */

@@ -11,7 +11,7 @@ static struct tls_turn *turn_of(struct list *link)
 static void set_timer(struct tls_turns *turns)
 {
     struct list *first = list_first(&turns->running);
-    const bool is_needed = first && !list_empty(&turns->waiting);
+    const bool is_needed = first && !(list_empty(&turns->waiting) && list_empty(&turns->slow_waiting));
 
     cq_timer_set(turns->cq, &turns->timer, is_needed ? turn_of(first)->end_ns : INT64_MAX);
 }
@@ -22,6 +22,18 @@ static void end_turn(struct tls_turns *turns, struct tls_turn *turn)
     list_remove(&turn->link);
     turn->is_running = false;
     turns->running_count--;
+    if (turn->is_slow)
+        turns->slow_running_count--;
+}
+
+/* NULL: none waits, or too many run. */
+static struct list *next_waiting(struct tls_turns *turns)
+{
+    struct list *slow = list_first(&turns->slow_waiting), *other = list_first(&turns->waiting);
+
+    if (turns->running_count >= MAX_TLS_HANDSHAKES)
+        return NULL;
+    return slow && (!other || turns->slow_running_count < MAX_SLOW_HANDSHAKES) ? slow : other;
 }
 
 /* begin() may lead back here. */
@@ -29,7 +41,7 @@ static void begin_next(struct tls_turns *turns)
 {
     struct list *first;
 
-    while (turns->running_count < MAX_TLS_HANDSHAKES && (first = list_first(&turns->waiting))) {
+    while ((first = next_waiting(turns))) {
         struct tls_turn *next = turn_of(first);
 
         list_remove(&next->link);
@@ -37,6 +49,8 @@ static void begin_next(struct tls_turns *turns)
         next->is_running = true;
         next->end_ns = clock_from_now_ns(TLS_TURN_NS);
         turns->running_count++;
+        if (next->is_slow)
+            turns->slow_running_count++;
         next->begin(next);
     }
     set_timer(turns);
@@ -56,6 +70,7 @@ void tls_turns_init(struct tls_turns *turns, struct cq_thread *cq)
 {
     *turns = (struct tls_turns){.cq = cq, .timer.fired = on_timer};
     list_init(&turns->waiting);
+    list_init(&turns->slow_waiting);
     list_init(&turns->running);
 }
 
@@ -67,7 +82,7 @@ void tls_turn_init(struct tls_turn *turn, void (*begin)(struct tls_turn *turn))
 
 void tls_turn_request(struct tls_turns *turns, struct tls_turn *turn)
 {
-    list_append(&turns->waiting, &turn->link);
+    list_append(turn->is_slow ? &turns->slow_waiting : &turns->waiting, &turn->link);
     begin_next(turns);
 }
 
