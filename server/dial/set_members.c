@@ -118,7 +118,15 @@ static void make_endpoint(struct member *member, const struct place *place, cons
     params.replace = false;
     params.origin = ORIGIN_DNS;
     params.origin_text = set_name;
-    if (members->home->add(members->home->ctx, &params, place, &owner, &member->dialled, &fault)) {
+    members->making = member;
+    const enum fault_reason reason =
+        members->home->add(members->home->ctx, &params, place, &owner, &member->dialled, &fault);
+    members->making = NULL;
+    if (reason != FAULT_NONE && members->closing) {
+        member_free(member);
+        return;
+    }
+    if (reason != FAULT_NONE) {
         if (members->refused++ == 0)
             members->refusal = fault;
         return;
@@ -204,7 +212,7 @@ void set_members_close(struct set_members *members)
 {
     members->closing = true;
     list_each(link, safe, &members->present) {
-        if (!member_of(link)->dialled)
+        if (!member_of(link)->dialled && member_of(link) != members->making)
             member_free(member_of(link));
     }
 }

@@ -11,6 +11,8 @@
 #include "base/place.h"
 #include "server/dial/set_home.h"
 
+struct member;
+
 struct set_members {
     /* Constant. */
     const struct set_home *home;
@@ -27,6 +29,7 @@ struct set_members {
     size_t refused;       /* addresses of this round that have no endpoint */
     struct fault refusal; /* the first one */
     bool closing;
+    struct member *making; /* its endpoint is being made: the hub may call back, and close the set */
 };
 
 /* home, params, authority and left are set, the rest is zero. */
