@@ -1,15 +1,14 @@
 /* bytes_text.c - see bytes_text.h. */
 #include "server/config/bytes_text.h"
 
-#include <ctype.h>
 #include <string.h>
 
-static int digit_of(uint8_t letter)
+int hex_digit(uint8_t letter)
 {
-    static const char digits[] = "0123456789abcdef";
-    const char *digit = memchr(digits, tolower(letter), 16);
-
-    return digit ? (int)(digit - digits) : -1;
+    if (letter >= '0' && letter <= '9')
+        return letter - '0';
+    letter |= 0x20; /* small */
+    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
 }
 
 bool hex_read(struct bytes text, struct buf *bytes)
@@ -17,7 +16,7 @@ bool hex_read(struct bytes text, struct buf *bytes)
     if (text.size % 2 != 0)
         return false;
     for (size_t i = 0; i < text.size; i += 2) {
-        const int high = digit_of(text.data[i]), low = digit_of(text.data[i + 1]);
+        const int high = hex_digit(text.data[i]), low = hex_digit(text.data[i + 1]);
 
         if (high < 0 || low < 0)
             return false;
@@ -37,7 +36,7 @@ bool base64_read(struct bytes text, struct buf *bytes)
     for (int i = 0; i < 2 && size > 0 && text.data[size - 1] == '='; i++)
         size--;
     for (size_t i = 0; i < size; i++) {
-        const char *letter = memchr(letters, text.data[i], 64);
+        const char *letter = text.data[i] != 0 ? strchr(letters, text.data[i]) : NULL;
 
         if (!letter)
             return false;

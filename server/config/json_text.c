@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "event/text.h"
+#include "server/config/bytes_text.h"
 
 struct reader {
     struct tree *tree;
@@ -21,9 +22,14 @@ static bool refuse(struct reader *reader, const char *text)
     return tree_refuse(&reader->tree->fault, reader->line, NULL, "%s", text);
 }
 
+static bool is_space(uint8_t byte)
+{
+    return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
+}
+
 static void skip_space(struct reader *reader)
 {
-    for (; reader->next < reader->end && memchr(" \t\r\n", *reader->next, 4); reader->next++)
+    for (; reader->next < reader->end && is_space(*reader->next); reader->next++)
         reader->line += *reader->next == '\n';
 }
 
@@ -32,14 +38,11 @@ static bool read_hex(struct reader *reader, uint32_t *value_out)
 {
     *value_out = 0;
     for (int i = 0; i < 4; i++) {
-        static const char digits[] = "0123456789abcdef";
-        const char *digit = NULL;
+        const int digit = reader->next < reader->end ? hex_digit(*reader->next) : -1;
 
-        if (reader->next < reader->end)
-            digit = memchr(digits, *reader->next | (*reader->next >= 'A' ? 0x20 : 0), 16);
-        if (!digit)
+        if (digit < 0)
             return refuse(reader, "\\u needs four hexadecimal digits");
-        *value_out = *value_out << 4 | (uint32_t)(digit - digits);
+        *value_out = *value_out << 4 | (uint32_t)digit;
         reader->next++;
     }
     return true;
