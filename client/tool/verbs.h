@@ -19,6 +19,7 @@ extern const struct verb verb_producers_watch;  /* producers_watch.c */
 extern const struct verb verb_subs_ls;          /* subs.c */
 extern const struct verb verb_subs_kick;        /* subs.c */
 extern const struct verb verb_why;              /* why.c */
+extern const struct verb verb_top;              /* top.c */
 extern const struct verb verb_bench_pub;        /* bench_pub.c */
 extern const struct verb verb_bench_sub;        /* bench_sub.c */
 extern const struct verb verb_bench_latency;    /* bench_latency.c */
