@@ -48,6 +48,8 @@ class Pages(unittest.TestCase):
                 "producers watch",
                 "subs ls",
                 "subs kick",
+                "drain",
+                "top",
                 "why",
                 "bench pub",
                 "bench sub",
