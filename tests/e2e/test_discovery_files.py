@@ -410,7 +410,7 @@ class Scale(WithFolder):
             self.assertEqual(after[name], live[name], name)
         eventually(lambda: descriptors() <= open_before + 5, "no descriptor is left")
         if not instrumented():  # a sanitizer keeps what was freed
-            # The core keeps some KiB of each channel that has failed, until its own backoff is over.
+            # The core keeps some KiB of each channel that has failed until its backoff is over.
             eventually(
                 lambda: self.daemon.memory_bytes() - memory < 24 << 20, "the memory is given back", 60
             )

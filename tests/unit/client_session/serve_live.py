@@ -358,8 +358,8 @@ class Sessions(Case):
         out, _ = self.run_tool("producers", "drain", "--drain", "300ms", "deaf")
         self.assertRegex(
             out,
-            r"^deaf is removed: 1 event published; 0 calls ended, 1 did not end within 300 ms and was aborted, "
-            r"of s[0-9a-f]{16}\n$",
+            r"^deaf is removed: 1 event published; 0 calls ended, "
+            r"1 did not end within 300 ms and was aborted, of s[0-9a-f]{16}\n$",
         )
         self.end(process, 64 + 9)
 
