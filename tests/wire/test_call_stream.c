@@ -121,9 +121,9 @@ Test(call_stream, a_cancel_is_a_loss_and_never_a_half_close)
         client_cancel(&client);
         client_close(&client);
         cr_assert_eq(client.code, GRPC_STATUS_CANCELLED);
-        wire_fixture_until(&fixture, record.closed == record.opened);
+        /* also where a call of a round before arrives only now */
+        wire_fixture_until(&fixture, record.closed == record.opened && record.lost == record.opened);
         cr_assert_eq(record.half_closed, 0, "round %d", round);
-        cr_assert_eq(record.lost, record.opened);
         cr_assert_eq(record.closed_ok, 0);
     }
     cr_assert_geq(record.opened, 100);
