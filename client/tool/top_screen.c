@@ -1,4 +1,4 @@
-/* top_screen.c - by curses. The only file that includes it.
+/* top_screen.c - by curses.
  *
  * DESIGN. The first line says what is shown, the second what is wrong or what the filter is, the
  * last one which keys there are. The table is between them. Every text went through escape_text(),
@@ -15,6 +15,7 @@
 #include "base/base.h"
 #include "client/tool/display.h"
 #include "client/tool/printer.h"
+#include "client/tool/terminal_type.h"
 #include "client/tool/top_text.h"
 #include "client/tool/value.h"
 
@@ -34,6 +35,8 @@ bool top_screen_open(struct top_screen *screen)
     /* All verbs write UTF-8. */
     if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
         setlocale(LC_CTYPE, "C.UTF-8");
+    if (!terminal_type_is_known())
+        return false;
     terminal = newterm(NULL, stdout, stdin);
     if (!terminal)
         return false;
