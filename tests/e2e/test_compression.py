@@ -14,7 +14,7 @@ from harness.case import Case, main
 from harness.client import event, subscribe_request
 from harness.daemon import PATIENCE, eventually
 from harness.flood import Windowed
-from harness.h2frames import message
+from harness.h2frames import DATA, END_STREAM, frame, message
 from harness.protos import rpc, v1
 from harness.sessions import WithSessions
 
@@ -308,22 +308,45 @@ class Crowd(Case):
         eventually(lambda: daemon.counters()["live.deflated_bytes"] == 0, "all is given back")
 
     def test_finding_29_what_waits_is_charged_to_its_peer(self):
-        """Of 16 MiB an eighth may wait, and a share of it of one peer. What is beyond that is
-        refused; another peer has space."""
-        daemon = self.start_daemon("--wire-threads", "1", "--memory-limit", "16M")
-        noise = message(gzip.compress(os.urandom(60_000)), compressed=1)
-        crowd = self.crowd(daemon.address, 90, 5, self.BOMB + noise, source="127.0.0.2")
+        """Of 16 MiB an eighth may wait, and a twentieth of it of one peer. What is beyond that is
+        refused; another peer has space. The bombs of a connection are before the rest of it, so all
+        of the rest waits at the same time."""
+        share = (2 << 20) * 5 // 100
+        options = ("--wire-threads", "1", "--memory-limit", "16M", "--local-peer-share", "5")
+        daemon = self.start_daemon(*options)
+        noise = message(gzip.compress(os.urandom(8000)), compressed=1)
+        connection = Windowed(daemon.address, source="127.0.0.2")
+        self.addCleanup(connection.close)
+
+        def opened(count):
+            path = "/tributary.v1.Publisher/PublishStream"
+            return [connection.request(path, {"grpc-encoding": "gzip"}) for _ in range(count)]
+
+        bombs, rest = opened(20), opened(40)
+        for stream in rest:
+            connection.send_all(stream, noise[:-1])
+        eventually(lambda: connection.window_left > 2 * len(bombs) * len(self.BOMB), "window")
+        connection.send(
+            b"".join(frame(DATA, 0, stream.number, self.BOMB) for stream in bombs)
+            + b"".join(frame(DATA, END_STREAM, stream.number, noise[-1:]) for stream in rest)
+        )
+        for stream in bombs:
+            threading.Thread(
+                target=connection.send_all, args=(stream, self.BOMB * 50, True), daemon=True
+            ).start()
         most, began = 0, time.monotonic()
         stub = v1.stub("Publisher", daemon.channel)
         request = v1.PublishRequest(producer="innocent", events=[event(1, size=50_000)])
-        while not all(stream.ended for stream in crowd):
+        while not all(stream.ended for stream in bombs + rest):
             self.assertLess(time.monotonic() - began, PATIENCE)
             stub.Publish(request, compression=grpc.Compression.Gzip)
             most = max(most, daemon.counters()["live.deflated_bytes"])
-        reasons = {reason for stream in crowd for reason in self.refused(stream)}
-        self.assertIn("MEMORY_BUDGET", reasons)
+        reasons = [reason for stream in rest for reason in self.refused(stream)]
+        self.assertEqual(len(reasons), len(rest))
+        self.assertGreater(reasons.count("MEMORY_BUDGET"), len(rest) // 2)
+        self.assertLess(reasons.count("MEMORY_BUDGET"), len(rest))
         self.assertGreater(most, 0)
-        self.assertLessEqual(most, 2 << 20)
+        self.assertLessEqual(most, 2 * share, "of the peer and of the innocent")
         eventually(lambda: daemon.counters()["live.deflated_bytes"] == 0, "all is given back")
 
 
