@@ -17,8 +17,8 @@ const char plan_usage[] =
     "\n"
     "Usage: load --server ADDRESS [OPTION ...]\n"
     "\n"
-    "  --protocol NAME     tributary, raw (the relay), nats or redis (publish and subscribe) (default "
-    "tributary)\n"
+    "  --protocol NAME     tributary, dialled (tributary, and the producers are endpoints that it dials),\n"
+    "                      raw (the relay), nats or redis (publish and subscribe) (default tributary)\n"
     "  --server ADDRESS    HOST:PORT in numbers, or unix:PATH\n"
     "  --pid PID           the server's process, for its CPU time and memory\n"
     "  --producers N       connections that publish (default 4; 1 to 1024)\n"
@@ -36,6 +36,8 @@ const char plan_usage[] =
     "tributary)\n"
     "  --overflow WHAT     block, drop-oldest, drop-newest, disconnect or latest-per-key (default block; "
     "tributary)\n"
+    "  --endpoint WHAT     shared, per-consumer (one consumer) or raw (one event in a message, shared)\n"
+    "                      (default shared; dialled)\n"
     "  --stall N           the last N consumers stop reading when the measured time begins (default 0)\n"
     "  --flood N           one more producer, the flooder, publishes all that its connection takes\n"
     "                      (tributary): N events in a message; needs --rate; latency is the others'\n"
@@ -51,6 +53,8 @@ const char plan_usage[] =
 static const char *const filters[] = {"none", "key", "type", "topic", NULL};
 static const char *const overflows[] = {"",           "block",          "drop-oldest", "drop-newest",
                                         "disconnect", "latest-per-key", NULL};
+
+static const char *const endpoints[] = {"shared", "per-consumer", "raw", NULL};
 
 struct reader {
     struct plan plan;
@@ -101,8 +105,8 @@ static int word(struct reader *reader, const char *option, const char *const *wo
 
 static const struct protocol *protocol(struct reader *reader)
 {
-    static const struct protocol *const protocols[] = {&protocol_tributary, &protocol_raw, &protocol_nats,
-                                                       &protocol_redis};
+    static const struct protocol *const protocols[] = {&protocol_tributary, &protocol_dialled, &protocol_raw,
+                                                       &protocol_nats, &protocol_redis};
 
     for (size_t i = 0; i < ARRAY_LEN(protocols); i++)
         if (!strcmp(protocols[i]->name, optarg))
@@ -125,6 +129,7 @@ enum choice {
     SECONDS,
     FILTER,
     OVERFLOW,
+    ENDPOINT,
     STALLED,
     FLOOD,
     FLOOD_APART,
@@ -146,6 +151,7 @@ static const struct option options[] = {
     {"seconds", 1, NULL, SECONDS},
     {"filter", 1, NULL, FILTER},
     {"overflow", 1, NULL, OVERFLOW},
+    {"endpoint", 1, NULL, ENDPOINT},
     {"stall", 1, NULL, STALLED},
     {"flood", 1, NULL, FLOOD},
     {"flood-apart", 0, NULL, FLOOD_APART},
@@ -153,6 +159,18 @@ static const struct option options[] = {
     {"patience", 1, NULL, PATIENCE},
     {NULL, 0, NULL, 0},
 };
+
+static void read_time(struct reader *reader, enum choice choice)
+{
+    struct plan *plan = &reader->plan;
+
+    if (choice == WARM_UP)
+        plan->warm_up_ms = count(reader, "--warm-up-ms", 0, 600000);
+    if (choice == SECONDS)
+        plan->measure_ns = (int64_t)(decimal(reader, "--seconds", 0.01, 86400) * 1e9);
+    if (choice == PATIENCE)
+        plan->patience_s = count(reader, "--patience", 1, 600);
+}
 
 static void read_option(struct reader *reader, enum choice choice)
 {
@@ -187,16 +205,18 @@ static void read_option(struct reader *reader, enum choice choice)
         plan->rate = decimal(reader, "--rate", 1, 1e9);
         break;
     case WARM_UP:
-        plan->warm_up_ms = count(reader, "--warm-up-ms", 0, 600000);
-        break;
     case SECONDS:
-        plan->measure_ns = (int64_t)(decimal(reader, "--seconds", 0.01, 86400) * 1e9);
+    case PATIENCE:
+        read_time(reader, choice);
         break;
     case FILTER:
         plan->filter = (enum filter)word(reader, "--filter", filters);
         break;
     case OVERFLOW:
         plan->overflow = (enum overflow)word(reader, "--overflow", overflows);
+        break;
+    case ENDPOINT:
+        plan->endpoint = (enum endpoint)word(reader, "--endpoint", endpoints);
         break;
     case STALLED:
         plan->stalled = count(reader, "--stall", 0, MAX_PLAN_CONSUMERS);
@@ -209,9 +229,6 @@ static void read_option(struct reader *reader, enum choice choice)
         break;
     case IDLE:
         plan->idle = true;
-        break;
-    case PATIENCE:
-        plan->patience_s = count(reader, "--patience", 1, 600);
         break;
     }
 }
@@ -235,10 +252,21 @@ static const char *find_flood_conflict(const struct plan *plan)
     return NULL;
 }
 
+static const char *find_endpoint_conflict(const struct plan *plan)
+{
+    if (plan->endpoint != ENDPOINT_SHARED && plan->protocol != &protocol_dialled)
+        return "--endpoint is for the protocol dialled";
+    if (plan->endpoint == ENDPOINT_PER_CONSUMER && plan->consumers > 1)
+        return "--endpoint per-consumer: one consumer";
+    if (plan->endpoint == ENDPOINT_RAW && (plan->per_message > 1 || plan->filter != FILTER_NONE))
+        return "--endpoint raw: one event in a message, and no filter";
+    return plan->protocol == &protocol_dialled && plan->idle ? "--idle excludes the protocol dialled" : NULL;
+}
+
 /* Finds values that are valid by themselves and not together. */
 static const char *find_conflict(const struct plan *plan)
 {
-    bool tributary = plan->protocol == &protocol_tributary;
+    bool tributary = plan->protocol == &protocol_tributary || plan->protocol == &protocol_dialled;
 
     if (!plan->server)
         return "--server is needed";
@@ -256,7 +284,8 @@ static const char *find_conflict(const struct plan *plan)
         return "--filter and --overflow are for the protocol tributary";
     if (plan->rate > 0 && plan->idle)
         return "--rate and --idle exclude each other";
-    return find_flood_conflict(plan);
+    const char *conflict = find_endpoint_conflict(plan);
+    return conflict ? conflict : find_flood_conflict(plan);
 }
 
 bool plan_read(int argc, char **argv, struct plan *plan_out, char *wrong, size_t capacity)

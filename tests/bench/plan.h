@@ -24,6 +24,9 @@ enum overflow {
     OVERFLOW_LATEST_PER_KEY
 }; /* numbers as in the API */
 
+/* How the server dials the producers, and what it makes of their messages. */
+enum endpoint { ENDPOINT_SHARED, ENDPOINT_PER_CONSUMER, ENDPOINT_RAW };
+
 struct protocol;
 
 struct plan {
@@ -40,7 +43,8 @@ struct plan {
     int64_t measure_ns;
     enum filter filter;
     enum overflow overflow;
-    uint32_t stalled; /* how many of the last consumers stop reading when the measured time begins */
+    enum endpoint endpoint; /* with the protocol dialled */
+    uint32_t stalled;       /* how many of the last consumers stop reading when the measured time begins */
     bool idle;
     uint32_t flood; /* events in a message of the flooder; 0: there is no flooder */
     /* The last consumer receives what the flooder publishes and nothing else. The other consumers

@@ -205,12 +205,23 @@ static int64_t publish_flood(struct publishing *publishing)
 
 /* ---- the loop ---- */
 
+static void await(struct publishing *publishing, struct producer *producer)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | (uint32_t)EPOLLET, .data.ptr = producer};
+
+    if (epoll_ctl(publishing->epoll, EPOLL_CTL_ADD, producer->fd, &event) != 0)
+        load_fail(publishing->load, "epoll_ctl: %s", strerror(errno));
+}
+
 static void on_producer(struct publishing *publishing, struct producer *producer, uint32_t events)
 {
     bool ready = producer->ready;
+    int fd = producer->fd;
 
     if (events & ~(uint32_t)EPOLLOUT)
         publishing->protocol->producer_read(producer);
+    if (producer->fd != fd)
+        await(publishing, producer);
     publishing->protocol->producer_flush(producer);
     publishing->ready += !ready && producer->ready;
 }
@@ -241,9 +252,7 @@ static void connect_all(struct publishing *publishing)
             return;
         publishing->producers[publishing->connected] = producer;
         publishing->ready += producer->ready;
-        struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | (uint32_t)EPOLLET, .data.ptr = producer};
-        if (epoll_ctl(publishing->epoll, EPOLL_CTL_ADD, producer->fd, &event) != 0)
-            load_fail(load, "epoll_ctl: %s", strerror(errno));
+        await(publishing, producer);
         publishing->protocol->producer_flush(producer);
         turn(publishing, 0);
     }

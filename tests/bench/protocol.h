@@ -21,7 +21,7 @@ struct layout {
 struct producer {
     struct load *load;
     uint32_t number;
-    int fd;
+    int fd;        /* to wait for; producer_read() may put another one in its place */
     uint64_t next; /* the next event's number */
     struct layout layout;
     bool ready;     /* may publish */
@@ -61,6 +61,7 @@ struct protocol {
     void (*consumer_free)(struct consumer *consumer);
 };
 
-extern const struct protocol protocol_tributary, protocol_raw, protocol_nats, protocol_redis;
+extern const struct protocol protocol_tributary, protocol_dialled, protocol_raw, protocol_nats,
+    protocol_redis;
 
 #endif

@@ -241,6 +241,20 @@ class Command(unittest.TestCase):
         self.assertRegex(output, r"16x16 +tributary +55 +0\.625 ")
         self.assertRegex(output, r"W12 packed 16x16 +over guard off +0\.625 +>= 0\.950 +MISSED")
 
+    def test_w11_runs_dialled_producers_beside_those_that_dial_in(self):
+        status, output, errors = self.run_it(
+            *("W11", "--only", "packed", "--runs", "1", "--peers", "none"),
+            answers=[answer(rate) for rate in (90, 80, 100, 100, 70, 110)],
+        )
+        self.assertEqual(status, 0, errors)
+        kinds = [
+            (line.split("--protocol ")[1].split()[0], "per-consumer" in line) for line in self.calls("load")
+        ]
+        order = [("dialled", False), ("dialled", True), ("tributary", False)]
+        self.assertEqual(kinds, order + order[::-1])
+        self.assertRegex(output, r"W11 packed 200x1 dialled +over dialling in +1\.00 +>= 0\.800 +met")
+        self.assertRegex(output, r"per consumer +over dialling in +0\.750 +>= 0\.800 +MISSED")
+
     def test_a_run_that_fails_fails_the_command_with_the_reason(self):
         path = self.place / "out.json"
         status, output, errors = self.run_it(

@@ -177,6 +177,42 @@ class Daemon(Case):
                     )
                     self.check(result, consumers)
 
+    def test_every_consumer_gets_every_event_of_dialled_producers(self):
+        with server("tributaryd", "--log-level", "error") as (address, pid):
+            for producers, consumers, more in (
+                (1, 1, []),
+                (20, 2, []),
+                (3, 1, ["--endpoint", "per-consumer"]),
+                (3, 2, ["--endpoint", "raw", "--per-message", 1]),
+                (2, 3, ["--filter", "key"]),
+                (2, 1, ["--payload", 100000, "--per-message", 1]),
+                (2, 2, ["--rate", 5000, "--per-message", 1]),
+            ):
+                with self.subTest(producers=producers, consumers=consumers, more=more):
+                    result = self.result_of(
+                        load(
+                            address,
+                            *("--producers", producers, "--consumers", consumers, *more),
+                            protocol="dialled",
+                            pid=pid,
+                        )
+                    )
+                    self.check(result, consumers)
+            left = subprocess.run(
+                [BIN / "tributary", "producers", "ls", "-s", address],
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+                check=True,
+            )
+            self.assertNotIn("load", left.stdout, "the endpoints are removed again")
+
+    def test_a_server_that_refuses_an_endpoint_is_reported(self):
+        with server("tributaryd", "--log-level", "error", "--max-producers", "2") as (address, pid):
+            result = load(address, "--producers", 3, protocol="dialled", pid=pid)
+        self.assertEqual((result.returncode, result.stdout), (1, ""))
+        self.assertIn("AddProducer", result.stderr)
+
     def test_each_consumer_gets_its_share_through_a_filter(self):
         with server("tributaryd", "--log-level", "error") as (address, pid):
             for what in ("key", "type", "topic"):
@@ -352,6 +388,18 @@ class Faults(Case):
         result = load("127.0.0.1:1", "--payload", "3")
         self.assertEqual(result.returncode, 2)
         self.assertIn('--payload "3": must be 16 to 131072', result.stderr)
+        for options, words in (
+            (["--endpoint", "raw"], "raw: one event in a message"),
+            (["--endpoint", "per-consumer", "--consumers", 2], "per-consumer: one consumer"),
+            (["--endpoint", "none"], '--endpoint "none": no such word'),
+            (["--idle"], "--idle excludes"),
+        ):
+            with self.subTest(options=options):
+                result = load("127.0.0.1:1", *options, protocol="dialled")
+                self.assertEqual(result.returncode, 2)
+                self.assertIn(words, result.stderr)
+        result = load("127.0.0.1:1", "--endpoint", "raw", "--per-message", "1")
+        self.assertIn("--endpoint is for the protocol dialled", result.stderr)
 
 
 if __name__ == "__main__":

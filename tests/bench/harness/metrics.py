@@ -187,6 +187,17 @@ METRICS = {
             ratio_text,
             ours=True,
         ),
+        Metric(
+            "rate_over_in", "over dialling in", "more", over(plain("events_per_s")), ratio_text, ours=True
+        ),
+        Metric(
+            "cpu_over_in",
+            "CPU over dialling in",
+            "less",
+            over(plain("server_cpu_s_per_M")),
+            ratio_text,
+            ours=True,
+        ),
         Metric("cpu_generator", "generator CPU s/M", "less", cpu_generator, cpu_text, spread=False),
         Metric("cpu_ingested", "server CPU s/M in", "less", cpu_ingested, cpu_text),
         Metric("cpu_ingested_over", "over unfiltered", "less", over(cpu_ingested), ratio_text, ours=True),

@@ -170,7 +170,14 @@ class Delay(Server):
     """The proxy that delays. `options` says where it leads and for how long it delays."""
 
 
-KINDS = {"tributary": Tributary, "client": Tributary, "raw": Relay, "nats": Nats, "redis": Redis}
+KINDS = {
+    "tributary": Tributary,
+    "dialled": Tributary,
+    "client": Tributary,
+    "raw": Relay,
+    "nats": Nats,
+    "redis": Redis,
+}
 
 
 def program(protocol, binaries):

@@ -44,6 +44,8 @@ TARGETS = (
     Target("W10 packed 50x1", "p99", 50000, 5000, "one for all"),
     Target("W10 single 50x1", "p99", 50000, 5000, "own consumer"),
     Target("W10 single 50x1", "p99", 50000, 5000, "one for all"),
+    Target("W11 packed 200x1", "rate_over_in", 0.8, 1.0, "dialled"),
+    Target("W11 packed 200x1", "rate_over_in", 0.8, 1.0, "per consumer"),
     *(
         Target(f"W12 {name} {shape}", metric, *bounds)
         for name in ("packed", "single")

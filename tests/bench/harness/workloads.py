@@ -18,6 +18,7 @@ STALLED = ("others", "p50", "p99", "p99_change", "cpu", "rss")
 FILTERED = ("ingested", "rate", "cpu_ingested", "cpu_ingested_over", "cpu_generator", "rss")
 CLIENT = ("rate", "ingested", "cpu", "cpu_generator", "rss")
 GUARDED = ("rate", "rate_over_off", "cpu", "cpu_over_off", "cpu_generator", "rss")
+DIALLED = ("rate", "rate_over_in", "cpu", "cpu_over_in", "cpu_generator", "rss")
 FAR = ("megabytes", "rate", "cpu", "cpu_generator", "p50", "p99", "rss")
 FAIR = ("p50", "p90", "p99", "max", "late_p99", "ingested", "cpu", "rss")
 
@@ -139,6 +140,20 @@ def guarded(name, per_message, shape):
     row = closed_loop("W12", shape, per_message, label=name)
     ours = Contestant("tributary"), Contestant("guard off", server=("--guard", "off"))
     return dataclasses.replace(row, contestants=ours, base="guard off", seconds=2, mirrored=True)
+
+
+def dialled(name, per_message, raw=False):
+    """Producers that the server dials, beside the same producers that dial in. Each has a
+    connection of its own in both. The order must not decide, so each round runs all of them in
+    order and back."""
+    row = closed_loop("W11", "200x1", per_message, label=name)
+    ours = (
+        Contestant("dialled", "dialled"),
+        Contestant("per consumer", "dialled", load=("--endpoint", "per-consumer")),
+        *([Contestant("raw", "dialled", load=("--endpoint", "raw"))] if raw else []),
+        Contestant("dial in"),
+    )
+    return dataclasses.replace(row, contestants=ours, base="dial in", seconds=2, mirrored=True)
 
 
 def idle(consumers):
@@ -266,6 +281,17 @@ def workloads():
             "goes to a consumer of its own;\n"
             "one for all: one consumer receives everything; no flood: the 50 alone; "
             "published/s is with the flood",
+        ),
+        Workload(
+            "W11",
+            "200 producers that the server dials, over the same that dial in: W1 (packed) and W2 (single)",
+            DIALLED,
+            (dialled("packed", 64), dialled("single", 1, raw=True)),
+            note="over dialling in: within a round, which runs all in order and back; the mean of its two "
+            "pairs;\n"
+            "dialled: SHARED endpoints of Upstream/Produce; per consumer: PER_CONSUMER ones; "
+            "raw: SHARED with decode RAW,\n"
+            "one message for each event; dial in: PublishStream",
         ),
         Workload(
             "W12",

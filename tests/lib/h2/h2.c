@@ -1,12 +1,15 @@
-/* h2.c - writes HTTP/2 frames for one client connection (RFC 9113), as far as gRPC needs them. */
+/* h2.c - writes HTTP/2 frames for one connection (RFC 9113), as far as gRPC needs them. */
 #include "lib/h2/h2_parts.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+const char h2_preface[PREFACE_BYTES + 1] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 static void store32(uint8_t *at, uint32_t value)
 {
@@ -19,6 +22,18 @@ struct stream *h2_stream_find(struct h2 *h2, uint32_t number)
     for (int i = 0; number && i < MAX_H2_STREAMS; i++)
         if (h2->streams[i].number == number)
             return &h2->streams[i];
+    return NULL;
+}
+
+struct stream *h2_stream_add(struct h2 *h2, uint32_t number)
+{
+    for (int i = 0; i < MAX_H2_STREAMS; i++) {
+        if (!h2->streams[i].number) {
+            h2->streams[i] =
+                (struct stream){.number = number, .send_window = h2->first_send_window, .end.status = -1};
+            return &h2->streams[i];
+        }
+    }
     return NULL;
 }
 
@@ -70,12 +85,13 @@ static void setting(uint8_t *at, enum setting which, uint32_t value)
 
 static void send_preface(struct h2 *h2)
 {
-    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-    memcpy(out_add(h2, sizeof(preface) - 1), preface, sizeof(preface) - 1);
-    uint8_t *settings = h2_frame_begin(h2, FRAME_SETTINGS, 0, 0, 12);
+    if (!h2->server)
+        memcpy(out_add(h2, PREFACE_BYTES), h2_preface, PREFACE_BYTES);
+    uint8_t *settings = h2_frame_begin(h2, FRAME_SETTINGS, 0, 0, h2->server ? 18 : 12);
     setting(settings, SETTING_INITIAL_WINDOW_SIZE, H2_WINDOW_BYTES);
     setting(settings + 6, SETTING_MAX_FRAME_SIZE, H2_FRAME_BYTES);
+    if (h2->server)
+        setting(settings + 12, SETTING_MAX_STREAMS, MAX_H2_STREAMS);
     h2_window_update(h2, 0, H2_WINDOW_BYTES - FIRST_WINDOW);
 }
 
@@ -103,21 +119,39 @@ uint32_t h2_open(struct h2 *h2, const char *path)
                                             {"content-type", "application/grpc"}};
     uint8_t block[512];
     size_t size = 0;
-    struct stream *stream = NULL;
+    struct stream *stream = h2->lost ? NULL : h2_stream_add(h2, h2->next_stream);
 
-    for (int i = 0; i < MAX_H2_STREAMS && !stream; i++)
-        if (!h2->streams[i].number)
-            stream = &h2->streams[i];
-    if (!stream || h2->lost)
+    if (!stream)
         return 0;
-    *stream =
-        (struct stream){.number = h2->next_stream, .send_window = h2->first_send_window, .end.status = -1};
     h2->next_stream += 2;
     size += literal(block, ":path", path);
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)
         size += literal(block + size, fields[i][0], fields[i][1]);
     memcpy(h2_frame_begin(h2, FRAME_HEADERS, FLAG_END_HEADERS, stream->number, size), block, size);
     return stream->number;
+}
+
+void h2_answer(struct h2 *h2, uint32_t number)
+{
+    uint8_t block[64];
+    size_t size = literal(block, ":status", "200");
+
+    size += literal(block + size, "content-type", "application/grpc");
+    memcpy(h2_frame_begin(h2, FRAME_HEADERS, FLAG_END_HEADERS, number, size), block, size);
+}
+
+void h2_finish(struct h2 *h2, uint32_t number, int status)
+{
+    struct stream *stream = h2_stream_find(h2, number);
+    uint8_t block[64];
+    char text[16];
+
+    if (!stream)
+        return;
+    snprintf(text, sizeof(text), "%d", status);
+    size_t size = literal(block, "grpc-status", text);
+    memcpy(h2_frame_begin(h2, FRAME_HEADERS, FLAG_END_HEADERS | FLAG_END_STREAM, number, size), block, size);
+    stream->number = 0;
 }
 
 size_t h2_writable(const struct h2 *h2, uint32_t number)
@@ -143,13 +177,18 @@ uint8_t *h2_data(struct h2 *h2, uint32_t number, size_t size, bool end)
     return h2_frame_begin(h2, FRAME_DATA, end ? FLAG_END_STREAM : 0, number, size);
 }
 
+void h2_reset_with(struct h2 *h2, uint32_t number, uint32_t error)
+{
+    store32(h2_frame_begin(h2, FRAME_RST_STREAM, 0, number, 4), error);
+}
+
 void h2_reset(struct h2 *h2, uint32_t number)
 {
     struct stream *stream = h2_stream_find(h2, number);
 
     if (!stream)
         return;
-    store32(h2_frame_begin(h2, FRAME_RST_STREAM, 0, number, 4), ERROR_CANCEL);
+    h2_reset_with(h2, number, ERROR_CANCEL);
     stream->number = 0;
 }
 
@@ -178,35 +217,49 @@ bool h2_pending(const struct h2 *h2)
 
 /* ---- the connection ---- */
 
-struct h2 *h2_connect(const char *address, const struct h2_port *port)
+/* NULL: no memory; the socket stays the caller's. */
+static struct h2 *h2_new(int fd, const struct h2_port *port, bool server)
 {
     struct h2 *h2 = calloc(1, sizeof(*h2));
 
-    if (!h2)
+    if (!h2 || nghttp2_hd_inflate_new(&h2->inflater) != 0) {
+        free(h2);
+        errno = ENOMEM;
         return NULL;
+    }
+    h2->fd = fd;
     h2->port = *port;
+    h2->server = server;
     h2->next_stream = 1;
     h2->send_window = h2->first_send_window = FIRST_WINDOW;
     h2->frame_size = FIRST_FRAME_SIZE;
-    h2->fd = h2_dial(address);
-    if (h2->fd < 0 || nghttp2_hd_inflate_new(&h2->inflater) != 0) {
-        int sys = errno;
-        h2_free(h2);
-        errno = sys;
-        return NULL;
-    }
     send_preface(h2);
     return h2;
+}
+
+struct h2 *h2_connect(const char *address, const struct h2_port *port)
+{
+    int fd = h2_dial(address);
+    struct h2 *h2 = fd >= 0 ? h2_new(fd, port, false) : NULL;
+
+    if (fd >= 0 && !h2) {
+        close(fd);
+        errno = ENOMEM;
+    }
+    return h2;
+}
+
+struct h2 *h2_serve(int fd, const struct h2_port *port)
+{
+    return h2_new(fd, port, true);
 }
 
 void h2_free(struct h2 *h2)
 {
     if (!h2)
         return;
-    if (h2->inflater)
-        nghttp2_hd_inflate_del(h2->inflater);
-    if (h2->fd >= 0)
-        close(h2->fd);
+    nghttp2_hd_inflate_del(h2->inflater);
+    close(h2->fd);
     free(h2->out);
     free(h2->kept);
     free(h2);

@@ -23,9 +23,12 @@ enum frame_flag {
     FLAG_PADDED = 8,
     FLAG_PRIORITY = 32
 };
-enum setting { SETTING_INITIAL_WINDOW_SIZE = 4, SETTING_MAX_FRAME_SIZE = 5 };
+enum setting { SETTING_MAX_STREAMS = 3, SETTING_INITIAL_WINDOW_SIZE = 4, SETTING_MAX_FRAME_SIZE = 5 };
 enum {
     HEAD_BYTES = 9,
+    PREFACE_BYTES = 24,
+    MAX_PATH = 256,
+    ERROR_REFUSED_STREAM = 7,
     ERROR_CANCEL = 8,
     FIRST_WINDOW = 65535,
     FIRST_FRAME_SIZE = 16384,
@@ -53,8 +56,10 @@ struct frame {
 struct h2 {
     int fd;
     struct h2_port port;
+    bool server;
+    bool prefaced; /* server: the client's preface has come */
     bool lost;
-    uint32_t next_stream;
+    uint32_t next_stream; /* server: the lowest one that the client may open next */
     int64_t send_window, first_send_window;
     uint32_t frame_size;
     uint32_t unreturned;
@@ -75,6 +80,9 @@ uint8_t *h2_frame_begin(struct h2 *h2, enum frame_kind kind, unsigned flags, uin
 void h2_window_update(struct h2 *h2, uint32_t stream, uint32_t size);
 struct stream *h2_stream_find(struct h2 *h2,
                               uint32_t number); /* NULL: there is no such stream, or it has ended */
+struct stream *h2_stream_add(struct h2 *h2, uint32_t number); /* NULL: MAX_H2_STREAMS are open */
+void h2_reset_with(struct h2 *h2, uint32_t stream, uint32_t error);
+extern const char h2_preface[PREFACE_BYTES + 1];
 bool h2_lose(struct h2 *h2); /* marks the connection as lost and ends every stream; returns false */
 
 #endif

@@ -1,8 +1,9 @@
-/* h2_read.c - reads what a server sends, frame by frame. */
+/* h2_read.c - reads what the peer sends, frame by frame. */
 #include "lib/h2/h2_parts.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -39,8 +40,18 @@ bool h2_lose(struct h2 *h2)
     return false;
 }
 
-static void note_header(struct h2_end *end, const nghttp2_nv *header)
+/* What a header block says that is of interest here. */
+struct noted {
+    struct h2_end *end;
+    char path[MAX_PATH];
+};
+
+static void note_header(struct noted *noted, const nghttp2_nv *header)
 {
+    struct h2_end *end = noted->end;
+
+    if (header->namelen == 5 && !memcmp(header->name, ":path", 5))
+        snprintf(noted->path, sizeof(noted->path), "%.*s", (int)header->valuelen, (char *)header->value);
     if (header->namelen == 11 && !memcmp(header->name, "grpc-status", 11)) {
         char text[8] = {0};
         memcpy(text, header->value, MIN_OF(header->valuelen, sizeof(text) - 1));
@@ -55,13 +66,12 @@ static void note_header(struct h2_end *end, const nghttp2_nv *header)
 
 /* Reads a header block. Every block must pass through the inflater, even for an unknown stream: the
  * inflater's table belongs to the connection. */
-static bool header_block(struct h2 *h2, const struct frame *frame, struct stream *stream)
+static bool header_block(struct h2 *h2, const struct frame *frame, struct noted *noted)
 {
-    struct h2_end unset;
     const uint8_t *at = frame->data, *end = frame->data + frame->size;
 
     if (!(frame->flags & FLAG_END_HEADERS) || frame->flags & (FLAG_PADDED | FLAG_PRIORITY))
-        return false; /* gRPC servers send neither */
+        return false; /* gRPC libraries send neither */
     for (;;) {
         nghttp2_nv header;
         int flags = 0;
@@ -70,7 +80,7 @@ static bool header_block(struct h2 *h2, const struct frame *frame, struct stream
             return false;
         at += used;
         if (flags & NGHTTP2_HD_INFLATE_EMIT)
-            note_header(stream ? &stream->end : &unset, &header);
+            note_header(noted, &header);
         if (flags & NGHTTP2_HD_INFLATE_FINAL)
             break;
     }
@@ -78,13 +88,41 @@ static bool header_block(struct h2 *h2, const struct frame *frame, struct stream
     return true;
 }
 
+/* Server: the first headers of a stream open it. The client's end of it is no end of the call. */
+static bool open_stream(struct h2 *h2, const struct frame *frame, const char *path)
+{
+    if (!(frame->stream & 1) || frame->stream < h2->next_stream)
+        return false;
+    h2->next_stream = frame->stream + 2;
+    if (h2_stream_add(h2, frame->stream))
+        h2->port.opened(h2->port.ctx, frame->stream, path);
+    else
+        h2_reset_with(h2, frame->stream, ERROR_REFUSED_STREAM);
+    return true;
+}
+
+static bool headers(struct h2 *h2, const struct frame *frame, struct stream *stream)
+{
+    struct h2_end unset;
+    struct noted noted = {.end = stream ? &stream->end : &unset};
+
+    if (!header_block(h2, frame, &noted))
+        return false;
+    if (h2->server)
+        return stream || open_stream(h2, frame, noted.path);
+    if (stream && frame->flags & FLAG_END_STREAM)
+        stream_ended(h2, stream);
+    return true;
+}
+
 static void settings(struct h2 *h2, const struct frame *frame)
 {
     for (uint32_t at = 0; at + 6 <= frame->size; at += 6) {
+        unsigned which = (unsigned)frame->data[at] << 8 | frame->data[at + 1];
         uint32_t value = load32(frame->data + at + 2);
-        if (frame->data[at + 1] == SETTING_MAX_FRAME_SIZE)
+        if (which == SETTING_MAX_FRAME_SIZE)
             h2->frame_size = value;
-        if (frame->data[at + 1] != SETTING_INITIAL_WINDOW_SIZE)
+        if (which != SETTING_INITIAL_WINDOW_SIZE)
             continue;
         for (int i = 0; i < MAX_H2_STREAMS; i++)
             h2->streams[i].send_window += (int64_t)value - h2->first_send_window;
@@ -122,7 +160,7 @@ static size_t continue_data(struct h2 *h2, const uint8_t *at, size_t size)
     data(h2, h2_stream_find(h2, h2->data.stream), at, piece);
     if (!h2->data.size) {
         struct stream *stream = h2_stream_find(h2, h2->data.stream);
-        if (stream && h2->data.flags & FLAG_END_STREAM)
+        if (stream && !h2->server && h2->data.flags & FLAG_END_STREAM)
             stream_ended(h2, stream);
         h2->in_data = false;
     }
@@ -136,11 +174,7 @@ static bool dispatch(struct h2 *h2, const struct frame *frame)
 
     switch (frame->kind) {
     case FRAME_HEADERS:
-        if (!header_block(h2, frame, stream))
-            return false;
-        if (stream && frame->flags & FLAG_END_STREAM)
-            stream_ended(h2, stream);
-        return true;
+        return headers(h2, frame, stream);
     case FRAME_RST_STREAM:
         if (stream)
             stream_ended(h2, stream);
@@ -174,6 +208,14 @@ static size_t take_frames(struct h2 *h2, const uint8_t *at, size_t size)
 {
     size_t taken = 0;
 
+    if (h2->server && !h2->prefaced) {
+        if (memcmp(at, h2_preface, MIN_OF(size, (size_t)PREFACE_BYTES)) != 0)
+            return SIZE_MAX;
+        if (size < PREFACE_BYTES)
+            return 0;
+        h2->prefaced = true;
+        taken = PREFACE_BYTES;
+    }
     for (;;) {
         const uint8_t *head = at + taken;
         size_t left = size - taken;
