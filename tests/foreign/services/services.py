@@ -14,9 +14,17 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 SOURCES = ROOT / "tests" / "foreign" / "services"
 BUILD = ROOT / "build" / "foreign" / "services"
 PATIENCE = 30
-SIZES = (0, 1, 200, 5000, 70_000, 900_000)  # bytes of etcd's values
-BURST = 2000  # etcd's puts at once
+SIZES = (0, 1, 200, 5000, 70_000, 900_000)  # bytes of the values of etcd and Hubble
+BURST = 2000  # changes at once, of the same two
 GO_FETCH = ["go", "mod", "tidy"]
+
+
+def run(command, folder, data=b""):
+    """What a command writes to its output, given `data`."""
+    done = subprocess.run(command, cwd=folder, input=data, capture_output=True, timeout=PATIENCE)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: exit {done.returncode}: {done.stderr.decode()[-500:]}")
+    return done.stdout
 
 
 def lines_of(stream, lines, changed):
@@ -57,8 +65,10 @@ class Program:
 
 
 class Service:
-    """A process that serves one streaming method. `open_calls` says how many calls of it are open there."""
-    half_close = "after-requests"
+    """A process that serves one streaming method. `open_calls` says how many calls of it are open there.
+
+    Where `key_field` and `time_field` are set, `key_and_time` reads them from a message."""
+    half_close, key_field, time_field = "after-requests", "", ""
 
     def __init__(self, folder, data):
         self.folder, self.data, self.port, self.program = folder, data, 0, None
@@ -75,10 +85,10 @@ class Service:
 class Health(Service):
     """The standard health service: its Watch sends the status of "orders" whenever it changes."""
     method, request = "/grpc.health.v1.Health/Watch", b"\n\6orders"
-    command = []
+    command, arguments = [], []
 
     def start(self):
-        self.program = Program([*self.command, self.port], self.folder)
+        self.program = Program([*self.command, self.port, *self.arguments], self.folder)
         self.port = int(self.program.wait(lambda: self.program.out[:1], "it says its port")[0])
 
     def open_calls(self):
@@ -117,6 +127,36 @@ class Gnmi(Health):
 
     def change(self, number):
         print(f"{number} " + "value " * (number * 100), file=self.program.process.stdin, flush=True)
+
+
+class Hubble(Health):
+    """cilium's Hubble observer of one node: at first it sends the last flow, then each new one."""
+    method, command, arguments = "/observer.Observer/GetFlows", ["bin/service"], ["node-a", 0]
+    key_field, time_field = "1.8.5", "1.1"  # flow.source.pod_name, flow.time
+
+    def __init__(self, folder, data):
+        super().__init__(folder, data)
+        module = run(["go", "list", "-m", "-f", "{{.Dir}}", "github.com/cilium/cilium"], folder).decode()
+        descriptors = pathlib.Path(data) / "observer.set"
+        run(["protoc", f"-I{module.strip()}/api/v1", "--include_imports",
+             f"--descriptor_set_out={descriptors}", "observer/observer.proto"], folder)
+        encode = ["protoc", f"--descriptor_set_in={descriptors}", "--encode=observer.GetFlowsRequest"]
+        self.request = run(encode, folder, b"number: 1 follow: true")
+        self.messages = classes_of_set(descriptors.read_bytes())
+
+    def change(self, number):
+        print(f"{SIZES[number % len(SIZES)]} 1", file=self.program.process.stdin, flush=True)
+
+    def burst(self):
+        print(f"200 {BURST}", file=self.program.process.stdin, flush=True)
+        return BURST
+
+    def changes_in(self, messages):
+        return messages
+
+    def key_and_time(self, message):
+        flow = self.messages["GetFlowsResponse"].FromString(message).flow
+        return flow.source.pod_name, flow.time.ToNanoseconds()
 
 
 class Etcd(Service):
@@ -197,18 +237,25 @@ SERVICES = {
              [["mvn", "-q", "-B", "compile"]]),
     "rust": (RustHealth, ["cargo"], [["cargo", "fetch", "-q"]], [["cargo", "build", "-q", "--release"]]),
     "gnmi": (Gnmi, ["go"], [GO_FETCH], [["go", "build", "-o", "bin/service", "."]]),
+    "hubble": (Hubble, ["go", "protoc"], [GO_FETCH], [["go", "build", "-o", "bin/service", "."]]),
     "etcd": (Etcd, ["go"], [GO_FETCH], [["go", "build", "-o", "bin/etcd", "go.etcd.io/etcd/server/v3"]]),
 }
 
 
 def message_classes(folder):
     """The messages of the .proto files in `folder`, by their short names."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
     from harness.protos import compile_set
+
+    return classes_of_set(compile_set(folder))
+
+
+def classes_of_set(descriptors):
+    """The messages of a serialized FileDescriptorSet, by their short names."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     pool = descriptor_pool.DescriptorPool()
     names = []
-    for file in descriptor_pb2.FileDescriptorSet.FromString(compile_set(folder)).file:
+    for file in descriptor_pb2.FileDescriptorSet.FromString(descriptors).file:
         pool.Add(file)
         names += [f"{file.package}.{message.name}" for message in file.message_type]
     factory = message_factory.MessageFactory(pool)
