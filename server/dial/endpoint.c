@@ -151,7 +151,8 @@ static void ended(void *ctx, struct upstream *upstream, const struct upstream_en
     forget(endpoint, upstream);
     if (endpoint->mode == SESSION_PER_CONSUMER)
         session_end(endpoint->session, activation, is_good ? CODE_OK : end->code,
-                    is_good ? NULL : end->message, rules[endpoint->restart]);
+                    is_good ? NULL : end->message,
+                    end->has_expired ? SESSION_END_EXPIRED : rules[endpoint->restart]);
     else
         lasting_call_ended(endpoint, activation, end, is_good);
     endpoint_leave(endpoint);

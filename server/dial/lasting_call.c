@@ -52,14 +52,15 @@ static void report(struct endpoint *endpoint, uint64_t number, enum producer_sta
 }
 
 /* Nothing follows. The hub hears it, unless it has taken the call back itself. */
-static void be_over(struct lasting_call *call, uint32_t code, const char *message)
+static void be_over(struct lasting_call *call, uint32_t code, const char *message, bool has_expired)
 {
     struct endpoint *endpoint = call->endpoint;
     const uint64_t number = call->number;
 
     map_remove(&endpoint->lasting, &call->by_number);
     if (number > 0)
-        session_end(endpoint->session, number, code, message, SESSION_END_FINAL);
+        session_end(endpoint->session, number, code, message,
+                    has_expired ? SESSION_END_EXPIRED : SESSION_END_FINAL);
     else if (!endpoint->closing)
         report(endpoint, 0, PRODUCER_ENDED, code, message);
     call_free(call);
@@ -170,9 +171,9 @@ void lasting_call_ended(struct endpoint *endpoint, uint64_t number, const struct
     if (!call)
         return;
     if (call->stopped || endpoint->closing)
-        be_over(call, is_good ? CODE_OK : end->code, is_good ? NULL : end->message);
+        be_over(call, is_good ? CODE_OK : end->code, is_good ? NULL : end->message, end->has_expired);
     else if (!restarts(endpoint, end->code))
-        be_over(call, end->code, end->message);
+        be_over(call, end->code, end->message, false);
     else
         go_on(call, end);
 }
@@ -188,7 +189,7 @@ void lasting_call_stop(struct endpoint *endpoint, uint64_t number, enum fault_re
     call->stopped = true;
     timer_stop(&call->retry);
     if (!upstream)
-        be_over(call, CODE_OK, NULL);
+        be_over(call, CODE_OK, NULL, false);
     else
         endpoint_stop_call(upstream, reason, deadline_ns);
 }

@@ -24,6 +24,7 @@ struct upstream;
 struct upstream_end {
     uint32_t code; /* 0 to 16 */
     bool was_accepted;
+    bool has_expired; /* it was stopped, and cancelled at the deadline */
     int64_t wall_ns;
     char message[PEER_WORDS_BYTES + 1]; /* valid UTF-8, printable */
 };

@@ -6,9 +6,8 @@
  *
  * The call counts as accepted when its first message has left, or one has come: then it is
  * connected, the upstream's settings have come, and it has a stream. Many servers send no headers
- * before their first message, so these prove nothing.
- *
- * A call is read only where what was read before is in the hub, and where it is not paused. */
+ * before their first message, so these prove nothing. A call is read only where what was read
+ * before is in the hub, and where it is not paused. */
 #include <stdio.h>
 #include <string.h>
 
@@ -136,9 +135,10 @@ static void on_timer(struct cq_timer *timer, int64_t now_ns)
         set_timer(upstream);
         return;
     }
-    if (upstream->stopping)
+    if (upstream->stopping) {
+        upstream->end.has_expired = true;
         client_call_cancel(&upstream->call, GRPC_STATUS_CANCELLED, "it did not stop in time");
-    else if (!upstream->accepted && connection_is_ready(upstream->connection)) {
+    } else if (!upstream->accepted && connection_is_ready(upstream->connection)) {
         connection_is_full(plan->connections, upstream->connection);
         give_up(upstream, "connected, but the call was not accepted", plan->connect_timeout_ns);
     } else if (!upstream->accepted)
@@ -269,7 +269,7 @@ static void on_unblocked(struct task *task)
     struct upstream *upstream = container_of(task, struct upstream, unblocked_task);
 
     upstream->offering = false;
-    session_unblocked(upstream->session);
+    session_unblocked(upstream->session, upstream->activation);
     if (upstream->over)
         finish(upstream);
     else

@@ -176,7 +176,7 @@ static void on_unblocked(struct task *task)
     struct call *call = registration->call;
 
     registration->offering = false;
-    session_unblocked(registration->session);
+    session_unblocked(registration->session, 0);
     finish_offer(registration);
     call_unhold(call);
 }

@@ -64,7 +64,7 @@ static void log_end(const struct activation *activation, const struct ending *en
 /* Ends what was started: removes the number, logs the end, closes the route. */
 static void finish_start(struct activation *activation, const struct ending *ending)
 {
-    bool was_expired = ending->expired && activation->state == ACTIVATION_STOPPING;
+    bool was_expired = ending->expired && activation_is_stopping(activation);
     struct ending final = *ending;
     char text[512];
 
@@ -297,13 +297,12 @@ static void run(struct ready *ready)
 
     if (activation->state == ACTIVATION_ENDED)
         return;
-    if (activation->ends) {
+    if (activation->ends)
         end(activation, &activation->ending);
-    } else if (activation->ctx.state == CTX_DRAINING) {
+    else if (activation->ctx.state == CTX_DRAINING)
         drain(activation);
-    } else if (activation->state == ACTIVATION_STARTING) {
+    else if (activation->state == ACTIVATION_STARTING)
         ready_call(ready);
-    }
 }
 
 static const struct ready_kind ready_kind = {run, call, retain, release};
@@ -408,7 +407,8 @@ static bool is_retried(const struct activation *activation, uint32_t code, enum 
 void activation_ended_by_producer(struct activation *activation, uint32_t code, const char *message,
                                   enum session_end_rule rule)
 {
-    struct ending ending = {.state = PRODUCER_ENDED, .code = code, .message = message};
+    struct ending ending = {
+        .state = PRODUCER_ENDED, .code = code, .message = message, .expired = rule == SESSION_END_EXPIRED};
 
     if (!is_retried(activation, code, rule)) {
         end(activation, &ending);

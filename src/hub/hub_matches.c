@@ -50,10 +50,9 @@ static enum producer_state state_of(const struct activation *activation)
     return PRODUCER_ENDED;
 }
 
-/* What is blocked of the shared calls of a session is counted in the session's own inlet. */
 static void look_at_member(const struct activation *activation, struct match_view *view)
 {
-    const struct inlet *inlet = &activation->session->producer.inlet;
+    const struct inlet *inlet = activation->route.inlet;
     const int32_t blocked = atomic_load_explicit(&inlet->blocked, memory_order_relaxed);
 
     view->is_member = true;

@@ -33,7 +33,7 @@ struct match_view {
     uint64_t number;            /* where the endpoint itself opens the call again: of that call */
     uint64_t published;         /* events, to all its consumers */
     int64_t last_event_wall_ns; /* 0: never */
-    uint32_t blocked_calls;     /* of a member: of all calls of the endpoint */
+    uint32_t blocked_calls;     /* of a member: of the call that it shares */
     /* Of an endpoint; NULL: it is none. As in struct producer_view. */
     const struct session_port *port;
     void *port_ctx;

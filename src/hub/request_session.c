@@ -2,7 +2,7 @@
  * equal (BY_REQUEST). Its own inlet is never open: each shared call has one.
  *
  * Offers go hand over hand, as those of consumer_session.c do. A blocked one is counted at the
- * session's own inlet, because its shared call may be gone when the wait is over. */
+ * session's own inlet too, because its shared call may be gone when the wait is over. */
 #include "base/clock.h"
 #include "flow/producer_state.h"
 #include "hub/hub_query.h"
@@ -91,9 +91,9 @@ static void end(struct session *session, uint64_t number, uint32_t code, const c
 {
     struct shared_call *call = shared_call_find(session, number);
 
-    (void)rule; /* the endpoint has decided */
+    /* the endpoint has decided whether another call follows */
     if (call)
-        shared_call_end(call, code, message);
+        shared_call_end(call, code, message, rule == SESSION_END_EXPIRED);
 }
 
 const struct session_kind request_session_kind = {

@@ -83,8 +83,9 @@ void session_lose(struct session *session, const struct source_loss *loss);
 /* Any thread, until hub_unregister(). As inlet_give_up(). `activation` as it was offered to. */
 void session_give_up(struct session *session, uint64_t activation, const struct put_waiter *waiter);
 
-/* Any thread, also after hub_unregister(). As inlet_unblocked(). */
-void session_unblocked(struct session *session);
+/* Any thread, also after hub_unregister(). As inlet_unblocked(). `activation` as it was offered to;
+ * where it is not 0 this takes a lock of the session, so not from within the waiter's over(). */
+void session_unblocked(struct session *session, uint64_t activation);
 
 /* The producer says that an activation has ended, whether it was stopped or not. It comes after the
  * activation's last offer. `code` 0: it is complete. Otherwise it has failed. Where `rule` says so,
@@ -92,6 +93,9 @@ void session_unblocked(struct session *session);
  * second and later after up to 30; of an endpoint after what its rules say. After code 0 that is
  * the first wait each time. With `end_when_all_ended` it is not started again: there a failure is
  * an end. Does nothing where the activation is unknown or has ended.
+ *
+ * Whoever stops an activation and aborts it at the deadline itself says EXPIRED: then it is the
+ * same whether that comes first or the hub's own timer.
  *
  * Its consumer gets ENDED, with code and message. Where an activation of an endpoint has failed and
  * is started again, it gets UNAVAILABLE. */

@@ -1,5 +1,6 @@
 /* session_offer.c - what a session publishes and reports. */
 #include "base/base.h"
+#include "hub/inlet_table.h"
 #include "hub/session.h"
 #include "hub/session_internal.h"
 #include "hub/session_kind.h"
@@ -24,9 +25,21 @@ void session_give_up(struct session *session, uint64_t activation, const struct 
     session->kind->give_up(session, activation, waiter);
 }
 
-void session_unblocked(struct session *session)
+/* An inlet that is not there any more needs no count. */
+static void unblock_numbered(struct session *session, uint64_t number)
+{
+    pthread_mutex_lock(&session->lock);
+    struct numbered_inlet *numbered = inlet_table_find(session, number);
+    if (numbered)
+        inlet_unblocked(&numbered->inlet);
+    pthread_mutex_unlock(&session->lock);
+}
+
+void session_unblocked(struct session *session, uint64_t activation)
 {
     inlet_unblocked(&session->producer.inlet);
+    if (activation > 0)
+        unblock_numbered(session, activation);
     session_release(session);
 }
 

@@ -17,7 +17,8 @@ enum session_mode { SESSION_SHARED = 1, SESSION_PER_CONSUMER = 2, SESSION_BY_REQ
 enum session_end_rule {
     SESSION_END_BY_CODE, /* it is started again unless the code is 0 */
     SESSION_END_RETRY,   /* it is started again, also where the code is 0 */
-    SESSION_END_FINAL    /* it is never started again */
+    SESSION_END_FINAL,   /* it is never started again */
+    SESSION_END_EXPIRED  /* the same: it was stopped, and was still there at the deadline */
 };
 
 struct activation_params {

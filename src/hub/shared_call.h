@@ -34,6 +34,7 @@ struct shared_call {
     uint32_t refs;
     enum shared_call_state state;
     bool upstream_active; /* of an endpoint: its last state is ACTIVE */
+    bool expired;         /* ENDED: it was stopped, and was still there at the deadline */
     bool stop_due;        /* stop() is to be called, with the next two */
     enum fault_reason stop_reason;
     int64_t stop_deadline_ns; /* 0: at once */
@@ -48,6 +49,16 @@ struct shared_call {
 static inline struct activation *shared_call_member(struct list *in_shared_call)
 {
     return container_of(in_shared_call, struct activation, in_shared_call);
+}
+
+/* Whether the activation, or the call that it shares, was stopped and has not ended in time. */
+static inline bool activation_is_stopping(const struct activation *activation)
+{
+    const struct shared_call *call = activation->shared_call;
+
+    if (activation->is_member)
+        return call && (call->state == SHARED_CALL_STOPPING || call->expired);
+    return activation->state == ACTIVATION_STOPPING;
 }
 
 /* ---- shared_call.c ---- */
@@ -79,10 +90,10 @@ struct shared_call *shared_call_find(struct session *session, uint64_t number);
 
 extern const struct ready_kind shared_call_ready_kind;
 
-/* The producer says how the call goes, and that it has ended. `message` is copied. The caller runs
- * the ready list. */
+/* The producer says how the call goes, and that it has ended. `message` is copied. `expired`: it
+ * was aborted at the deadline of its stop. The caller runs the ready list. */
 void shared_call_report(struct shared_call *call, const struct source_state *state);
-void shared_call_end(struct shared_call *call, uint32_t code, const char *message);
+void shared_call_end(struct shared_call *call, uint32_t code, const char *message, bool expired);
 
 /* The session ends gently: all of its shared calls are stopped, until the deadline. */
 void shared_calls_stop(struct session *session, enum fault_reason reason, int64_t deadline_ns);

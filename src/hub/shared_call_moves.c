@@ -20,7 +20,8 @@ static struct shared_call *call_of(struct ready *ready)
 static void notify(struct shared_call *call, struct activation *member)
 {
     const struct source_state *state = &call->numbered.inlet.source_state;
-    const struct ending failed = {.state = PRODUCER_ENDED, .code = state->code}; /* and its message */
+    const struct ending failed = {
+        .state = PRODUCER_ENDED, .code = state->code, .expired = call->expired}; /* and its message */
     const bool is_end = call->state == SHARED_CALL_ENDED ||
                         (state->state == PRODUCER_UNAVAILABLE && member->subscription->ends_with_activations);
 
@@ -83,8 +84,11 @@ void shared_call_report(struct shared_call *call, const struct source_state *sta
         notify_all(call);
 }
 
-void shared_call_end(struct shared_call *call, uint32_t code, const char *message)
+void shared_call_end(struct shared_call *call, uint32_t code, const char *message, bool expired)
 {
+    call->expired = expired && call->state == SHARED_CALL_STOPPING;
+    if (call->expired)
+        code = CODE_DEADLINE_EXCEEDED;
     (void)inlet_set_source_state(&call->numbered.inlet,
                                  &(struct source_state){PRODUCER_ENDED, code, message});
     call->stop_due = false;

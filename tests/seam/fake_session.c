@@ -123,8 +123,20 @@ static void over(struct put_waiter *waiter)
     struct fake_session *session = container_of(waiter, struct fake_session, waiter);
 
     transcript("  session %u is unblocked", session->number);
-    session_unblocked(session->offered);
     session->over++;
+    if (session->offered_to == 0)
+        session_unblocked(session->offered, 0);
+    else
+        loop_post(session->fixture->loop, &session->unblocked);
+    session->unblocks = session->offered_to > 0;
+}
+
+static void unblocked(struct task *task)
+{
+    struct fake_session *session = container_of(task, struct fake_session, unblocked);
+
+    session->unblocks = false;
+    session_unblocked(session->offered, session->offered_to);
 }
 
 struct session_params fake_session_params(const char *name, enum session_mode mode)
@@ -142,6 +154,7 @@ enum fault_reason fake_session_try(struct fake_session *session, struct hub_fixt
     *session = (struct fake_session){.fixture = fixture,
                                      .transcript = before.transcript,
                                      .waiter = {.over = over},
+                                     .unblocked = {.run = unblocked},
                                      .ends_at_start = before.ends_at_start,
                                      .ends_at_stop = before.ends_at_stop,
                                      .leaves_at_stop = before.leaves_at_stop,
@@ -178,8 +191,11 @@ static enum err put(struct fake_session *session, uint64_t activation, struct ch
     OWNED(chunk_release) struct chunk *owned = chunk;
     enum err err;
 
+    if (session->unblocks)
+        loop_turn(session->fixture->loop);
     transcript("session %u offers %u to %" PRIu64, session->number, chunk->count, activation);
     session->offered = session->session;
+    session->offered_to = activation;
     err = session_offer(session->session, activation, owned,
                         session->waits || activation == 0 ? &session->waiter : NULL, &session->offer);
     hub_fixture_offered(err, &session->offer);

@@ -14,6 +14,9 @@ struct fake_session {
     struct session_failure failure; /* what it answers when it is asked for the last one */
     struct put_waiter waiter;
     struct session *offered; /* where the last put went: its waiter keeps it, also when it has left */
+    uint64_t offered_to;     /* the activation */
+    struct task unblocked;   /* posted when the wait of an activation is over, as users do */
+    bool unblocks;           /* it is posted */
     struct offer offer;      /* of the last put */
     unsigned over;
     bool waits; /* offers to activations have the waiter: BY_REQUEST */

@@ -316,7 +316,7 @@ static void over(struct put_waiter *waiter)
 
     CHECK(session);
     party->blocked = NULL;
-    session_unblocked(session);
+    session_unblocked(session, 0);
 }
 
 /* ---- what holds between the steps ---- */

@@ -219,6 +219,7 @@ Test(shared_calls, a_slow_member_blocks_the_call_and_its_leaving_goes_on)
     cr_assert_str_eq(consumer_read(&fast), "web 1-3, web is ACTIVE\n");
     cr_assert_str_eq(consumer_read(&slow), "web 1-2, web is ACTIVE\nweb 3-3\n");
     cr_assert_eq(web.over, 1);
+    loop_turn(fixture.loop);
     cr_assert_eq(state_of(&fixture, "web"), PRODUCER_ACTIVE);
     cr_assert_eq(fake_session_put(&web, 1, 3), ERR_AGAIN);
     consumer_leave(&slow);
@@ -240,6 +241,7 @@ Test(shared_calls, the_last_member_may_leave_while_it_blocks_the_call)
     cr_assert_eq(fake_session_put(&web, 1, 3), ERR_AGAIN);
     consumer_leave(&slow);
     cr_assert_eq(web.over, 1);
+    loop_turn(fixture.loop);
     cr_assert_eq(view_of(&fixture, "web").blocked_calls, 0);
     fake_session_fini(&web);
     hub_fixture_close(&fixture);

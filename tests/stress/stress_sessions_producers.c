@@ -44,7 +44,7 @@ static void on_unblocked(struct put_waiter *waiter)
     struct caller *caller = container_of(waiter, struct caller, waiter);
 
     if (caller->session)
-        session_unblocked(caller->session);
+        session_unblocked(caller->session, 0);
     else
         inlet_unblocked(caller->inlet);
     atomic_store(&caller->answered, true);
