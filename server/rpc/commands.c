@@ -91,6 +91,25 @@ static bool takes_nothing_for(struct commands *commands, int64_t ns, int64_t now
     return now_ns - commands->took_at_ns >= ns;
 }
 
+static void send(struct commands *commands, struct buf *bytes, int64_t now_ns)
+{
+    commands->in_flight = call_send(commands->call, bytes);
+    commands->heartbeat.sent_at_ns = now_ns;
+    if (!commands->last)
+        commands->took_at_ns = now_ns;
+    (void)call_writable(commands->call, &commands->unread);
+    set_timer(commands, now_ns);
+}
+
+static void beat(struct heartbeat *heartbeat)
+{
+    struct commands *commands = container_of(heartbeat, struct commands, heartbeat);
+    OWNED(buf_fini) struct buf nothing = {0};
+
+    if (!commands->in_flight && !commands->stopped)
+        send(commands, &nothing, heartbeat->sent_at_ns);
+}
+
 static void flush(struct commands *commands, int64_t now_ns)
 {
     OWNED(buf_fini) struct buf bytes = {0};
@@ -118,11 +137,7 @@ static void flush(struct commands *commands, int64_t now_ns)
         end_call(commands);
         return;
     }
-    commands->in_flight = call_send(commands->call, &bytes);
-    if (!commands->last)
-        commands->took_at_ns = now_ns;
-    (void)call_writable(commands->call, &commands->unread);
-    set_timer(commands, now_ns);
+    send(commands, &bytes, now_ns);
 }
 
 /* The session takes nothing for the write timeout, or for MAX_FULL_NS while much waits. Or so much
@@ -177,10 +192,12 @@ void commands_init(struct commands *commands, struct call *call, int64_t write_t
     list_init(&commands->flush_hook.link);
     commands->flush_hook.post_poll = on_flush;
     commands->write_timer.fired = on_write_timeout;
+    heartbeat_init(&commands->heartbeat, call_cq(call), beat);
 }
 
 void commands_fini(struct commands *commands)
 {
+    heartbeat_stop(&commands->heartbeat);
     cq_timer_stop(call_cq(commands->call), &commands->write_timer);
     list_remove(&commands->flush_hook.link);
     command_queue_fini(&commands->waiting);
@@ -240,6 +257,11 @@ void command_closing(struct commands *commands, enum fault_reason reason, int64_
     enqueue(commands, PB_REGISTER_RESPONSE_COMMAND_CLOSING, &body);
 }
 
+void commands_beat(struct commands *commands, int64_t interval_ns)
+{
+    heartbeat_begin(&commands->heartbeat, interval_ns);
+}
+
 void commands_confirm(struct commands *commands, uint64_t message)
 {
     commands->confirmed = message;
@@ -274,5 +296,6 @@ void commands_finish(struct commands *commands, const struct fault *fault)
 void commands_stop(struct commands *commands)
 {
     commands->stopped = true;
+    heartbeat_stop(&commands->heartbeat);
     cq_timer_stop(call_cq(commands->call), &commands->write_timer);
 }

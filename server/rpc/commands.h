@@ -18,6 +18,7 @@
 #include "hub/session_port.h"
 #include "loop/loop.h"
 #include "server/rpc/command_queue.h"
+#include "server/rpc/heartbeat.h"
 #include "server/wire/call.h"
 
 /* Embedded in what the call owns. */
@@ -33,6 +34,7 @@ struct commands {
     /* Wire thread only. */
     struct post_poll_hook flush_hook;
     struct cq_timer write_timer;
+    struct heartbeat heartbeat;
     uint64_t confirmed; /* messages of the session that are done */
     uint64_t reported;  /* the last `confirmed` that was sent */
     bool in_flight, stopped;
@@ -55,6 +57,8 @@ void command_stop(struct commands *commands, uint64_t activation, enum fault_rea
 void command_pause(struct commands *commands, uint64_t activation, bool pause);
 void command_closing(struct commands *commands, enum fault_reason reason, int64_t deadline_ns);
 
+/* Wire thread. From now on an empty message follows each silence of `interval_ns`; 0: none. */
+void commands_beat(struct commands *commands, int64_t interval_ns);
 /* Wire thread. All messages up to this number are done. */
 void commands_confirm(struct commands *commands, uint64_t message);
 /* Wire thread; from the call's sent(). */

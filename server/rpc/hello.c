@@ -8,6 +8,7 @@
 #include "event/text.h"
 #include "hub/session.h"
 #include "server/rpc/decode.h"
+#include "server/rpc/heartbeat.h"
 #include "tributary/v1/publisher.pb-c.h"
 
 #define MAX_NAME_BYTES 256u
@@ -74,7 +75,12 @@ static enum fault_reason read_all(const Tributary__V1__Hello *from, struct hello
     reason = name_check(params->name, "name", MAX_NAME_BYTES, fault);
     if (!reason)
         reason = read_labels(from, hello, fault);
-    return reason ? reason : read_topics(from, hello, fault);
+    if (!reason)
+        reason = read_topics(from, hello, fault);
+    if (!reason)
+        reason = heartbeat_read(from->heartbeat_interval ? &from->heartbeat_interval->base : NULL,
+                                &hello->heartbeat_ns, fault);
+    return reason;
 }
 
 enum fault_reason hello_read(struct bytes bytes, struct hello *hello_out, struct fault *fault)

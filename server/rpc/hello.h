@@ -13,6 +13,7 @@ struct hello {
     struct pair *labels;
     struct bytes *topics;
     struct session_params params; /* without peer, port and ctx */
+    int64_t heartbeat_ns;         /* 0: none */
 };
 
 /* Decodes and checks a serialized Hello. FAULT_NONE: hello_fini() must follow. Otherwise *fault

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "event/field_write.h"
 #include "proto/field_numbers.h"
+#include "server/rpc/heartbeat.h"
 #include "server/rpc/intake.h"
 #include "server/rpc/method_table.h"
 #include "server/rpc/services.h"
@@ -51,6 +52,7 @@ struct publish_stream {
     int64_t answered_at_ns;
     struct post_poll_hook offer_hook, decide_hook;
     struct cq_timer answer_timer;
+    struct heartbeat heartbeat;
 };
 
 static struct wire_thread *thread_of(const struct publish_stream *stream)
@@ -101,6 +103,7 @@ static void answer(struct publish_stream *stream, int64_t now_ns)
     buf_clear(&stream->refused);
     stream->reported = stream->confirmed;
     stream->answered_at_ns = now_ns;
+    stream->heartbeat.sent_at_ns = now_ns;
     stream->sending = call_send(stream->intake.call, &bytes);
     buf_fini(&bytes);
 }
@@ -136,6 +139,15 @@ static void decide(struct publish_stream *stream, int64_t now_ns)
 static void on_decide(struct post_poll_hook *hook, int64_t now_ns)
 {
     decide(container_of(hook, struct publish_stream, decide_hook), now_ns);
+}
+
+/* The last answer once more. */
+static void beat(struct heartbeat *heartbeat)
+{
+    struct publish_stream *stream = container_of(heartbeat, struct publish_stream, heartbeat);
+
+    if (!stream->sending && call_alive(stream->intake.call))
+        answer(stream, heartbeat->sent_at_ns);
 }
 
 static void on_answer_due(struct cq_timer *timer, int64_t now_ns)
@@ -194,10 +206,26 @@ static void handle_scanned(struct publish_stream *stream, const struct scanned_m
     intake_offer(&stream->intake, scanned);
 }
 
+/* The refused message changes nothing. */
+static enum fault_reason read_heartbeat(struct publish_stream *stream, const struct framing_scan *scan)
+{
+    const struct framing_field *field = &scan->fields[PB_PUBLISH_STREAM_REQUEST_HEARTBEAT_INTERVAL];
+    int64_t interval_ns = 0;
+
+    if (!field->present)
+        return FAULT_NONE;
+    enum fault_reason reason = heartbeat_read_field(field, &interval_ns, &stream->intake.fault);
+    if (!reason)
+        heartbeat_begin(&stream->heartbeat, interval_ns);
+    return reason;
+}
+
 static void handle_message(struct publish_stream *stream, struct message *message)
 {
     struct scanned_message scanned = intake_scan(&stream->intake, message);
 
+    if (!scanned.reason)
+        scanned.reason = read_heartbeat(stream, scanned.scan);
     handle_scanned(stream, &scanned);
 }
 
@@ -289,6 +317,7 @@ static void opened(struct call *call, void *ctx)
     list_init(&stream->decide_hook.link);
     stream->decide_hook.post_poll = on_decide;
     stream->answer_timer.fired = on_answer_due;
+    heartbeat_init(&stream->heartbeat, call_cq(call), beat);
     call_own(call, stream);
     read_next(stream);
 }
@@ -352,6 +381,7 @@ static void closed(struct call *call, bool ok)
     if (!stream)
         return;
     cq_timer_stop(call_cq(call), &stream->answer_timer);
+    heartbeat_stop(&stream->heartbeat);
     list_remove(&stream->offer_hook.link);
     list_remove(&stream->decide_hook.link);
     held_fini(&stream->held);

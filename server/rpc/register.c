@@ -9,7 +9,6 @@
  * then the message is confirmed and the next one is read. In mode SHARED the call waits where a
  * channel blocks. In mode PER_CONSUMER it never waits: it carries other consumers' events too. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/counters.h"
 #include "base/fsm.h"
@@ -344,6 +343,7 @@ static void handle_hello(struct registration *registration, const struct framing
     registration->hello.params.peer_key = call_peer_key(registration->call);
     registration->hello.params.port = &session_port;
     registration->hello.params.ctx = registration;
+    commands_beat(&registration->commands, registration->hello.heartbeat_ns);
     fsm_move(&machine, registration, REGISTERING);
     call_hold(registration->call);
     registration->task.run = register_on_loop;
