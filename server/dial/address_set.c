@@ -37,6 +37,7 @@ struct address_set {
     struct slice slice;
     unsigned entered; /* it calls the hub, which may call back: it must not go yet */
     bool closing;
+    bool stepping;               /* the slice is at work, and goes on where the set closes now */
     int64_t closing_deadline_ns; /* 0: at once */
 
     struct place *places; /* of the answer that is being applied */
@@ -206,9 +207,11 @@ static int64_t closing_drain_ns(const struct address_set *set)
 static bool step(struct slice *slice)
 {
     struct address_set *set = container_of(slice, struct address_set, slice);
+    const bool was_closing = set->closing;
     bool more = true;
 
     enter(set);
+    set->stepping = true;
     if (set->closing)
         more = set_members_drop_one(&set->members, closing_drain_ns(set));
     else if (set->next_place < set->place_count)
@@ -217,7 +220,8 @@ static bool step(struct slice *slice)
         more = set_members_drop_one(&set->members, DRAIN_NS);
     if (!more && !set->closing)
         finish(set);
-    return leave(set) && more;
+    set->stepping = false;
+    return leave(set) && (more || set->closing != was_closing);
 }
 
 static void on_answered(struct lookup *lookup, const struct address_list *answer)
@@ -281,7 +285,7 @@ static void end(struct address_set *set, enum fault_reason reason, int64_t deadl
         hub_unregister(session, reason);
     if (hub_draining(set->home.hub))
         slice_stop(&set->slice);
-    else
+    else if (!set->stepping)
         loop_slice_later(set->home.loop, &set->slice);
     leave(set);
 }
