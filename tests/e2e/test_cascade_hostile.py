@@ -66,11 +66,11 @@ class Hostile(Case):
         )
 
     def wait_refused(self, code):
-        """The call ends, and the endpoint says why."""
+        """The call ends, and the endpoint, which does not call again, says why."""
         self.assertTrue(self.call.over.wait(10), "the call is over")
-        failure = eventually(lambda: self.daemon.producer("up").failure, "the failure is shown")
+        eventually(lambda: self.daemon.producer("up").failure.code, "the failure is shown")
+        failure = self.daemon.producer("up").failure
         self.assertEqual(failure.code, code.value[0], failure)
-        return failure
 
 
 class Requests(Hostile):
@@ -146,7 +146,9 @@ class Refused(Hostile):
         ]
         for number, (message, what) in enumerate(bad):
             with self.subTest(what):
-                self.call = self.upstream.wait_calls(number + 1)
+                remove(self.daemon, "up")
+                add(self.daemon, cascade("up", self.upstream.address, restart=v1.Endpoint.NEVER))
+                self.call = self.upstream.wait_calls(number + 2)
                 self.call.send(message)
                 self.wait_refused(CODE.INVALID_ARGUMENT)
         self.assertEqual(consumer.received.events, [])

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Endpoints come and go, one by one and by the thousand, while consumers and a flood are there: what a
 round costs, and that no descriptor, no memory and no upstream call is left."""
+import contextlib
 import os
 import socket
 import statistics
@@ -91,27 +92,39 @@ class Rounds(Endpoints):
             if number % 3:
                 self.assertEqual(self.remove(f"crowd-{number}").name, f"crowd-{number}")
 
+    @contextlib.contextmanager
+    def loaded(self):
+        """A flood and its consumer are there. Afterwards they are gone, and what waited for the consumer
+        is too: on a busy machine that is 12 MB at one moment, and nothing at another."""
+        consumers = self.daemon.live()["live.subscriptions"]
+        flood, sink = Peer("flood", self.daemon.address), Peer("sink", self.daemon.address)
+        try:
+            eventually(lambda: self.daemon.producer("flood"), "the load is there")
+            eventually(lambda: self.daemon.live()["live.subscriptions"] > consumers, "and its consumer")
+            yield
+        finally:
+            sink.stop()
+            flood.stop()
+        eventually(lambda: self.daemon.live()["live.subscriptions"] == consumers, "the consumer is gone")
+
     def test_1000_endpoints_that_come_and_go_under_load_leave_nothing(self):
         serving, refusing = self.upstream(threads=1200, streams=2000), self.upstream()
         refusing.refuse = (CODE.UNAVAILABLE, "not now")
-        flood, sink = Peer("flood", self.daemon.address), Peer("sink", self.daemon.address)
-        self.addCleanup(flood.stop)
-        self.addCleanup(sink.stop)
-        eventually(lambda: self.daemon.producer("flood"), "the load is there")
-        asks = self.consumer(subscribe_request(of("crowd-*"), request=b"all"))
+        asks, memory = self.consumer(subscribe_request(of("crowd-*"), request=b"all")), []
         with socket.create_server(("127.0.0.1", 0), backlog=4096) as silent:
             addresses = [serving.address, serving.address, refusing.address,
                          "127.0.0.1:%d" % silent.getsockname()[1]]
-            live, descriptors, memory = self.daemon.live(), self.descriptors(), []
             for _ in range(2):
-                self.come_and_go(addresses)
-                self.release([serving, refusing], live, descriptors)
+                with self.loaded():
+                    live, descriptors = self.daemon.live(), self.descriptors()
+                    self.come_and_go(addresses)
+                    self.release([serving, refusing], live, descriptors)
                 memory.append(self.daemon.memory_bytes())
         print(f"\n  2 x {self.crowd} endpoints: {', '.join(f'{each / 2**20:.1f}' for each in memory)} MiB")
         self.assertGreater(len(serving.calls), self.crowd // 4, "many were dialled")
         self.assertFalse(asks.ended)
-        if not instrumented():
-            self.assertLess(memory[-1] - memory[0], 6 << 20, "memory is flat")
+        if not instrumented():  # the daemon gives free memory back a moment later
+            eventually(lambda: self.daemon.memory_bytes() - memory[0] < 6 << 20, "memory is flat")
 
 
 if __name__ == "__main__":
