@@ -266,11 +266,16 @@ def classes_of_set(descriptors):
 def build(name):
     """Builds one service. Returns why it cannot be used, or nothing."""
     _, tools, fetch, compile_commands = SERVICES[name]
+    return make(name, SOURCES / name, BUILD / name, tools, fetch, compile_commands)
+
+
+def make(name, source, folder, tools, fetch, compile_commands):
+    """Copies `source` to `folder` and runs the commands there. Returns why it cannot be used, or nothing."""
     missing = [tool for tool in tools if not shutil.which(tool)]
     if missing:
         return f"SKIPPED: {name}: no {missing[0]}"
-    folder, log = BUILD / name, BUILD / f"{name}.log"
-    shutil.copytree(SOURCES / name, folder, dirs_exist_ok=True)
+    shutil.copytree(source, folder, dirs_exist_ok=True)
+    log = folder.with_name(f"{folder.name}.log")
     log.unlink(missing_ok=True)
     for command in [*fetch, *compile_commands]:
         with open(log, "a", encoding="utf-8") as out:

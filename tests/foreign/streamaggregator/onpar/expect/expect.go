@@ -1,0 +1,6 @@
+// Package expect is that of github.com/poy/onpar.
+package expect
+
+import "github.com/poy/onpar/expect"
+
+var Expect = expect.Expect
