@@ -42,8 +42,11 @@ class Program:
         self.out, self.err, self.changed = [], [], threading.Condition()
         self.process = subprocess.Popen([str(word) for word in command], cwd=cwd, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.readers = []
         for stream, lines in ((self.process.stdout, self.out), (self.process.stderr, self.err)):
-            threading.Thread(target=lines_of, args=(stream, lines, self.changed), daemon=True).start()
+            reader = threading.Thread(target=lines_of, args=(stream, lines, self.changed), daemon=True)
+            reader.start()
+            self.readers.append(reader)
 
     def wait(self, question, what):
         """Waits until the answer is true, and returns it."""
@@ -56,6 +59,13 @@ class Program:
                                          f"({self.process.poll()}): {what}\n{last}")
                 self.changed.wait(0.1)
         return answer
+
+    def finish(self):
+        """Waits until it has ended by itself and all its lines are read. Returns its exit status."""
+        status = self.process.wait(PATIENCE)
+        for reader in self.readers:
+            reader.join(PATIENCE)
+        return status
 
     def end(self, with_signal=signal.SIGKILL):
         """Ends it, and returns its exit status."""
@@ -274,7 +284,8 @@ def make(name, source, folder, tools, fetch, compile_commands):
     missing = [tool for tool in tools if not shutil.which(tool)]
     if missing:
         return f"SKIPPED: {name}: no {missing[0]}"
-    shutil.copytree(source, folder, dirs_exist_ok=True)
+    if source != folder:
+        shutil.copytree(source, folder, dirs_exist_ok=True)
     log = folder.with_name(f"{folder.name}.log")
     log.unlink(missing_ok=True)
     for command in [*fetch, *compile_commands]:
