@@ -21,6 +21,8 @@ enum on_off { ON_OFF_UNSET, ON, OFF };
 struct options {
     const char *listen[MAX_LISTEN_ADDRESSES]; /* as given; they point into argv */
     size_t listen_count;
+    const char *fan_in[MAX_LISTEN_ADDRESSES]; /* likewise */
+    size_t fan_in_count;
     bool insecure_listen;
     bool remote_drain;
     const char *dial_allow;                     /* a glob; NULL: none */

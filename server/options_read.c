@@ -28,18 +28,18 @@ static bool parse_quantity(struct options *options, const struct option *option,
 }
 
 /* The form of an address is checked here, before anybody asks what it means. */
-static bool set_listen(struct options *options, const char *value, struct refusal *refusal)
+static bool add_address(const char **addresses, size_t *count, const char *value, struct refusal *refusal)
 {
     struct place place;
 
-    if (options->listen_count == MAX_LISTEN_ADDRESSES) {
+    if (*count == MAX_LISTEN_ADDRESSES) {
         snprintf(refusal->text, sizeof(refusal->text), "must be given at most %d times",
                  MAX_LISTEN_ADDRESSES);
         return false;
     }
     if (!place_parse(value, PLACE_LISTEN, &place, refusal->text))
         return false;
-    options->listen[options->listen_count++] = value;
+    addresses[(*count)++] = value;
     return true;
 }
 
@@ -122,7 +122,9 @@ static bool set(struct options *options, const struct option *option, const char
     case OPTION_TEXT:
         return set_text(field, option, value, refusal);
     case OPTION_LISTEN:
-        return set_listen(options, value, refusal);
+        return add_address(options->listen, &options->listen_count, value, refusal);
+    case OPTION_FAN_IN:
+        return add_address(options->fan_in, &options->fan_in_count, value, refusal);
     case OPTION_UPSTREAM_TLS:
         return add_upstream_tls(options, value, refusal);
     case OPTION_ENDPOINTS_DIR:
@@ -196,27 +198,38 @@ static bool was_given(uint64_t given, const char *name)
     return given & bit_of(find(name, strlen(name)));
 }
 
-/* Refuses an address that is not local without --insecure-listen. Reflection is on where every
- * address is local, unless its option says otherwise. */
+/* Refuses an address that is not local without --insecure-listen. */
+static bool check_address(const struct options *options, const char *name, const char *address, bool *local,
+                          FILE *err)
+{
+    if (address_is_local(address))
+        return true;
+    *local = false;
+    if (options->insecure_listen)
+        return true;
+    fprintf(err,
+            "tributaryd: --%s %s: this is not a loopback address or a unix socket, and the "
+            "connection is plaintext: whoever "
+            "reaches the port can read, "
+            "publish and stop the service. Say --insecure-listen if that is meant.\n",
+            name, address);
+    return false;
+}
+
+/* Reflection is on where every address is local, unless its option says otherwise. */
 static enum options_outcome check_addresses(struct options *options, FILE *err)
 {
-    bool local = true;
+    bool local = true, fan_in_local = true;
 
     if (options->listen_count == 0)
         options->listen[options->listen_count++] = DEFAULT_LISTEN;
     for (size_t i = 0; i < options->listen_count; i++) {
-        if (address_is_local(options->listen[i]))
-            continue;
-        local = false;
-        if (!options->insecure_listen) {
-            fprintf(err,
-                    "tributaryd: --listen %s: this is not a loopback address or a unix socket, and the "
-                    "connection is plaintext: whoever "
-                    "reaches the port can read, "
-                    "publish and stop the service. Say --insecure-listen if that is meant.\n",
-                    options->listen[i]);
+        if (!check_address(options, "listen", options->listen[i], &local, err))
             return OPTIONS_WRONG;
-        }
+    }
+    for (size_t i = 0; i < options->fan_in_count; i++) {
+        if (!check_address(options, "fan-in", options->fan_in[i], &fan_in_local, err))
+            return OPTIONS_WRONG;
     }
     if (options->reflection == ON_OFF_UNSET)
         options->reflection = local ? ON : OFF;
@@ -249,6 +262,9 @@ static bool unix_options_fit(const struct options *options, uint64_t given, FILE
 
     for (size_t i = 0; i < options->listen_count; i++)
         if (unix_access_concerns(options->listen[i]))
+            return true;
+    for (size_t i = 0; i < options->fan_in_count; i++)
+        if (unix_access_concerns(options->fan_in[i]))
             return true;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         if (was_given(given, names[i])) {

@@ -15,6 +15,10 @@ const struct option option_table[] = {
      "serve at this address, see below; may be repeated, up to 16 times; port 0: any free one "
      "(default " DEFAULT_LISTEN ")",
      OPTION_LISTEN, NO_FIELD, 0, 0},
+    {"fan-in", "ADDRESS",
+     "answer calls of any method there, by the endpoints that serve it (docs/fan-in.md); may be repeated, up "
+     "to 16 times (default: nowhere)",
+     OPTION_FAN_IN, NO_FIELD, 0, 0},
     {"insecure-listen", NULL,
      "allow --listen on an address that other machines reach: no encryption, no authentication; whoever "
      "reaches the port can read, publish "

@@ -75,6 +75,27 @@ static struct status load_endpoints(struct server *server)
                                                      : STATUS_OK;
 }
 
+/* The addresses stand in server->addresses in the order of these calls. */
+static struct status listen_at(struct server *server, const char *const *addresses, size_t count,
+                               uint32_t mark)
+{
+    struct status status = STATUS_OK;
+
+    for (size_t i = 0; i < count && !status.code; i++) {
+        const size_t number = listener_address_count(server->listener);
+
+        status = listener_add(server->listener, addresses[i], mark);
+        if (!status.code)
+            status = unix_access_apply(&server->options.unix_access, addresses[i]);
+        if (status.code)
+            log_write(LOG_ERROR, "server.listen_failed", LOG_TEXT("address", addresses[i]),
+                      LOG_TEXT("step", status.what), LOG_TEXT("reason", strerror(status.sys)));
+        else
+            server->addresses[number] = listener_address(server->listener, number);
+    }
+    return status;
+}
+
 static struct status make_listener(struct server *server)
 {
     const struct listener_port port = {.connected = on_connected,
@@ -82,16 +103,10 @@ static struct status make_listener(struct server *server)
                                        .limits = server->options.guard == ON ? &server->guard_limits : NULL};
     struct status status = listener_new(server->loop, &port, &server->listener);
 
-    for (size_t i = 0; i < server->options.listen_count && !status.code; i++) {
-        status = listener_add(server->listener, server->options.listen[i]);
-        if (!status.code)
-            status = unix_access_apply(&server->options.unix_access, server->options.listen[i]);
-        if (status.code)
-            log_write(LOG_ERROR, "server.listen_failed", LOG_TEXT("address", server->options.listen[i]),
-                      LOG_TEXT("step", status.what), LOG_TEXT("reason", strerror(status.sys)));
-        else
-            server->addresses[i] = listener_address(server->listener, i);
-    }
+    if (!status.code)
+        status = listen_at(server, server->options.listen, server->options.listen_count, 0);
+    if (!status.code)
+        status = listen_at(server, server->options.fan_in, server->options.fan_in_count, MARK_ANY_METHOD);
     return status;
 }
 
@@ -118,6 +133,8 @@ static struct status make_engine(struct server *server)
         return (struct status){ERR_NO_MEMORY, 0, "make the table of endpoints"};
     if (options->guard == ON)
         dial_use_guard(server->dial, &server->dialled_limits);
+    server->fanin = (struct fanin){.loop = server->loop, .hub = server->hub};
+    server->fanin_method = (struct method){.path = "", .port = &fanin_port, .ctx = &server->fanin};
     return rpc_new(server->loop, server->hub, &params, &server->rpc);
 }
 
@@ -135,6 +152,7 @@ static struct status start_wire_worker(struct server *server, struct wire_worker
     server->worker_count++;
     if (call_acceptor_serve(worker->thread, methods, count))
         return (struct status){ERR_NO_MEMORY, 0, "make the table of methods"};
+    call_acceptor_serve_any(worker->thread, &server->fanin_method);
     if (dial_add_thread(server->dial, wire_cq(worker->thread)))
         return (struct status){ERR_FULL, 0, "note the wire thread"};
     status = wire_thread_start(worker->thread, shutdown_wire_worker_down, worker);
@@ -183,7 +201,7 @@ static struct status write_ready_file(const struct server *server)
     FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
     if (!file)
         return (struct status){ERR_IO, errno, "open the ready file"};
-    for (size_t i = 0; i < server->options.listen_count; i++)
+    for (size_t i = 0; i < listener_address_count(server->listener); i++)
         fprintf(file, "%s\n", server->addresses[i]);
     if (fclose(file) != 0 || rename(draft, path) != 0)
         return (struct status){ERR_IO, errno, "write the ready file"};
@@ -282,6 +300,9 @@ struct status server_start(struct server *server, const struct options *options)
     }
     for (size_t i = 0; i < options->listen_count; i++)
         log_write(LOG_INFO, "server.listening", LOG_TEXT("address", server->addresses[i]));
+    for (size_t i = options->listen_count; i < listener_address_count(server->listener); i++)
+        log_write(LOG_INFO, "server.listening", LOG_TEXT("address", server->addresses[i]),
+                  LOG_TEXT("for", "fan-in"));
     return STATUS_OK;
 }
 

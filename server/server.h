@@ -12,6 +12,7 @@
 #include "server/rpc/rpc.h"
 #include "server/tls/tls_settings.h"
 #include "server/wire/call_acceptor.h"
+#include "server/fanin/fanin.h"
 #include "server/wire/listener.h"
 #include "server/wire/thread.h"
 #include "server/wire/waiting_message.h"
@@ -43,11 +44,13 @@ struct server {
     struct dial *dial;
     struct endpoint_files *endpoint_files; /* NULL: there are none */
     struct rpc *rpc;
+    struct fanin fanin;
+    struct method fanin_method;         /* of every call of --fan-in */
     struct h2guard_limits guard_limits; /* of every connection */
     struct h2guard_limits dialled_limits;
     struct listener *listener;
-    const char *addresses[MAX_LISTEN_ADDRESSES]; /* as bound */
-    struct waiting_messages waiting;             /* of all workers */
+    const char *addresses[2 * MAX_LISTEN_ADDRESSES]; /* as bound; those of --fan-in come last */
+    struct waiting_messages waiting;                 /* of all workers */
     struct wire_worker *workers;
     size_t worker_count;
     _Atomic size_t next_worker; /* counts connections: each goes to the next worker */

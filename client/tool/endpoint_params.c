@@ -11,6 +11,7 @@
 #include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "event/field_path.h"
+#include "event/serve_entry.h"
 #include "event/text.h"
 
 #define MAX_PRODUCER_NAME_BYTES 256u
@@ -280,6 +281,30 @@ static int read_path(const struct verb *verb, const char *option, const char *te
                            FIELD_PATH_DEPTH);
 }
 
+/* The server checks the keys of metadata. */
+static int read_serve(const struct verb *verb, const struct endpoint_params *params,
+                      struct tributary_endpoint *endpoint)
+{
+    if (params->serve.count > MAX_SERVE_ENTRIES)
+        return cli_wrong(verb, "--serve: %zu of them are over %u", params->serve.count, MAX_SERVE_ENTRIES);
+    for (size_t i = 0; i < params->serve.count; i++) {
+        struct serve_entry entry;
+        const char *wrong = serve_entry_read(text_bytes(params->serve.items[i]), &entry);
+
+        if (wrong)
+            return cli_wrong(verb, "--serve '%.60s': %s", params->serve.items[i], wrong);
+    }
+    if (params->serve.count == 0 && params->serve_requests.count + params->serve_answers.count > 0)
+        return cli_wrong(verb, "--serve-request-metadata and --serve-answer-metadata are for --serve only");
+    endpoint->serve = params->serve.items;
+    endpoint->serve_count = params->serve.count;
+    endpoint->serve_request_metadata = params->serve_requests.items;
+    endpoint->serve_request_metadata_count = params->serve_requests.count;
+    endpoint->serve_answer_metadata = params->serve_answers.items;
+    endpoint->serve_answer_metadata_count = params->serve_answers.count;
+    return EXITS_OK;
+}
+
 static int read_times(const struct verb *verb, const struct endpoint_params *params,
                       struct tributary_endpoint *endpoint)
 {
@@ -335,6 +360,8 @@ int endpoint_params_read(const struct verb *verb, const struct endpoint_params *
         result = read_path(verb, "time-field", params->time_field, &endpoint->time_field);
     endpoint->history_events = (uint32_t)params->history_events;
     endpoint->history_bytes = params->history_bytes;
+    if (result == EXITS_OK)
+        result = read_serve(verb, params, endpoint);
     if (result == EXITS_OK)
         result = read_times(verb, params, endpoint);
     if (result == EXITS_OK)

@@ -19,7 +19,7 @@
 struct endpoint_params {
     struct text_series requests;
     unsigned half_close, activation, restart, decode; /* ENDPOINT_NOT_GIVEN: not given */
-    struct text_list metadata, labels;
+    struct text_list metadata, labels, serve, serve_requests, serve_answers;
     int64_t backoff_ns, max_backoff_ns, connect_timeout_ns; /* 0: not given, as of the next two */
     int64_t first_message_timeout_ns, idle_timeout_ns;
     const char *authority, *tls, *key_field, *time_field;

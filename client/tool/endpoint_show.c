@@ -61,6 +61,8 @@ const char *endpoint_not_kept_text(const struct tributary_producer *producer)
 
 static const char *method_of(const struct tributary_endpoint *endpoint)
 {
+    if (endpoint->method[0] == '\0' && endpoint->serve_count > 0)
+        return "none"; /* it only serves */
     return endpoint->method[0] != '\0' ? endpoint->method : ENDPOINT_DEFAULT_METHOD;
 }
 
@@ -151,6 +153,19 @@ static void put_times(const struct tributary_endpoint *endpoint)
     put_time("connect", endpoint->connect_timeout_ns, DEFAULT_CONNECT_NS);
     put_time("first message", endpoint->first_message_timeout_ns, 0);
     put_time("idle", endpoint->idle_timeout_ns, 0);
+}
+
+static void put_texts(const char *name, const char *const *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        put_line(name, texts[i]);
+}
+
+static void put_served(const struct tributary_endpoint *endpoint)
+{
+    put_texts("serve", endpoint->serve, endpoint->serve_count);
+    put_texts("passes on", endpoint->serve_request_metadata, endpoint->serve_request_metadata_count);
+    put_texts("passes back", endpoint->serve_answer_metadata, endpoint->serve_answer_metadata_count);
 }
 
 static void put_stored(const struct tributary_endpoint *endpoint)
@@ -262,6 +277,7 @@ void endpoint_show_whole(const struct tributary_producer *producer)
     else if (endpoint_not_kept_text(producer))
         printf("kept           no: %s\n", endpoint_not_kept_text(producer));
     put_stored(endpoint);
+    put_served(endpoint);
     put_failure(producer);
 }
 
@@ -304,6 +320,15 @@ static void put_ns(json_t *object, const char *name, int64_t ns, int64_t default
     table_put_number(object, name, (uint64_t)(ns != 0 ? ns : default_ns));
 }
 
+static json_t *texts_json(const char *const *texts, size_t count)
+{
+    json_t *array = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(array, json_string(texts[i]));
+    return array;
+}
+
 json_t *endpoint_json(const struct tributary_endpoint *endpoint)
 {
     json_t *object = json_object();
@@ -334,6 +359,11 @@ json_t *endpoint_json(const struct tributary_endpoint *endpoint)
     table_put_text(object, "time_field", endpoint->time_field);
     table_put_number(object, "history_events", endpoint->history_events);
     table_put_number(object, "history_bytes", endpoint->history_bytes);
+    json_object_set_new(object, "serve", texts_json(endpoint->serve, endpoint->serve_count));
+    json_object_set_new(object, "serve_request_metadata",
+                        texts_json(endpoint->serve_request_metadata, endpoint->serve_request_metadata_count));
+    json_object_set_new(object, "serve_answer_metadata",
+                        texts_json(endpoint->serve_answer_metadata, endpoint->serve_answer_metadata_count));
     return object;
 }
 

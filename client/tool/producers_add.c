@@ -124,6 +124,16 @@ static const struct option options[] = {
      "(default: as all producers have it)"},
     {0, "history-bytes", OPTION_BYTES, "BYTES", OFFSET(params.history_bytes),
      "and so many bytes of them at most (default: 1MiB)"},
+    {0, "serve", OPTION_LIST, "METHOD", OFFSET(params.serve),
+     "answer callers of the server's --fan-in who call this method, /PACKAGE.SERVICE/METHOD, or any method "
+     "of "
+     "/PACKAGE.SERVICE/*; behind it may stand ,requests=many and ,answer=first-ok or ,answer=refuse "
+     "(docs/fan-in.md). Without METHOD the endpoint then publishes nothing. May be repeated"},
+    {0, "serve-request-metadata", OPTION_LIST, "NAME", OFFSET(params.serve_requests),
+     "metadata of such a caller that goes on to the upstream: a name, or its beginning and *; may be "
+     "repeated"},
+    {0, "serve-answer-metadata", OPTION_LIST, "NAME", OFFSET(params.serve_answers),
+     "metadata of the upstream that comes back to such a caller, as trailers; may be repeated"},
     {0, "authority", OPTION_TEXT, "NAME", OFFSET(params.authority),
      "for ':authority' (default: from the address)"},
     {0, "tls", OPTION_TEXT, "SETTING", OFFSET(params.tls),

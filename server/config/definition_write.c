@@ -104,6 +104,18 @@ static bool write_messages(const struct writer *writer, const struct endpoint_fi
     return true;
 }
 
+static bool write_list(const struct writer *writer, const struct endpoint_field *field,
+                       const struct node *value)
+{
+    if (value->kind != NODE_LIST)
+        return tree_refuse(writer->fault, value->line, field->name, "a list is wanted");
+    for (const struct node *item = value->first; item; item = item->next) {
+        if (!write_text(writer, field, item))
+            return false;
+    }
+    return true;
+}
+
 /* ---- pairs ---- */
 
 struct pairs {
@@ -201,6 +213,8 @@ static bool write_field(const struct writer *writer, const struct endpoint_field
         value = value_of(source->defaults, field->name);
     if (!value || field->form == ENDPOINT_OTHER)
         return true;
+    if (field->form == ENDPOINT_LIST)
+        return write_list(writer, field, value);
     return field->form == ENDPOINT_TEXT ? write_text(writer, field, value)
                                         : write_messages(writer, field, value);
 }

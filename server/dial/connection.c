@@ -53,7 +53,7 @@ static grpc_channel *channel_new(struct connection *connection)
 {
     const struct connections *connections = connection->of;
     const int64_t connect_ms = connections->connect_timeout_ns / NS_PER_MS;
-    grpc_arg args[24];
+    grpc_arg args[26];
     size_t count = 0;
 
     args[count++] = number(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -69,6 +69,8 @@ static grpc_channel *channel_new(struct connection *connection)
     args[count++] = number(GRPC_ARG_TCP_READ_CHUNK_SIZE, READ_CHUNK_BYTES);
     args[count++] = number(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, MAX_READ_CHUNK_BYTES);
     args[count++] = number(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);
+    /* else the core inflates a message, without a bound, before it refuses the call for it */
+    args[count++] = number(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
     args[count++] = number(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int64_t)connections->max_message_bytes);
     args[count++] = number(GRPC_ARG_MAX_METADATA_SIZE, MAX_METADATA_BYTES);
     args[count++] = number(GRPC_ARG_ENABLE_CHANNELZ, 0);

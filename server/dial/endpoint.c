@@ -144,6 +144,11 @@ static void ended(void *ctx, struct upstream *upstream, const struct upstream_en
     const bool is_good =
         end->code == CODE_OK || (end->code == CODE_CANCELLED && upstream_is_stopped(upstream));
 
+    /* a call of a client is not made twice */
+    const enum session_end_rule rule = end->has_expired               ? SESSION_END_EXPIRED
+                                       : upstream_is_served(upstream) ? SESSION_END_FINAL
+                                                                      : rules[endpoint->restart];
+
     endpoint_enter(endpoint);
     endpoint->is_failing = !is_good || !end->was_accepted;
     if (!is_good)
@@ -151,8 +156,7 @@ static void ended(void *ctx, struct upstream *upstream, const struct upstream_en
     forget(endpoint, upstream);
     if (endpoint->mode == SESSION_PER_CONSUMER)
         session_end(endpoint->session, activation, is_good ? CODE_OK : end->code,
-                    is_good ? NULL : end->message,
-                    end->has_expired ? SESSION_END_EXPIRED : rules[endpoint->restart]);
+                    is_good ? NULL : end->message, rule);
     else
         lasting_call_ended(endpoint, activation, end, is_good);
     endpoint_leave(endpoint);
@@ -167,7 +171,8 @@ bool endpoint_start_call(struct endpoint *endpoint, const struct activation_para
                                            .is_shared = endpoint->mode != SESSION_PER_CONSUMER,
                                            .request = params->request,
                                            .subscription_id = params->subscription_id,
-                                           .deadline_ns = params->deadline_ns};
+                                           .deadline_ns = params->deadline_ns,
+                                           .called = params->called};
     struct upstream *upstream = upstream_new(&endpoint->plan.calls, &target, &upstream_port, endpoint);
     bool is_added = false;
 
@@ -180,7 +185,7 @@ bool endpoint_start_call(struct endpoint *endpoint, const struct activation_para
         pthread_mutex_unlock(&endpoint->lock);
     }
     if (!is_added) {
-        upstream_forget(upstream);
+        upstream_discard(upstream);
         return false;
     }
     list_append(&endpoint->calls, &upstream_places(upstream)->in_endpoint);
@@ -360,6 +365,9 @@ enum fault_reason endpoint_add(const struct endpoint_home *home, const struct en
     const struct session_params session = {.name = params->name,
                                            .labels = params->labels,
                                            .label_count = params->label_count,
+                                           .serve = params->serve,
+                                           .serve_count = params->serve_count,
+                                           .serves_only = params->method[0] == '\0',
                                            .mode = params->mode,
                                            .same_request = params->request_count > 0,
                                            .history = params->history,

@@ -6,9 +6,11 @@
 
 #include "base/clock.h"
 #include "event/field_path.h"
+#include "event/serve_entry.h"
 #include "event/text.h"
 #include "grpc/own_mark.h"
 #include "hub/relays.h"
+#include "server/dial/metadata_names.h"
 #include "server/dial/set_home.h"
 
 #include <grpc/grpc.h>
@@ -87,6 +89,50 @@ static enum fault_reason check_method(const char *method, struct fault *fault)
         !text_plain(text) || strchr(method, ' '))
         return fault_bytes(fault, FAULT_BAD_METHOD, "endpoint.method", text, "/package.Service/Method");
     return FAULT_NONE;
+}
+
+static enum fault_reason check_names(const struct bytes *names, size_t count, const char *field,
+                                     struct fault *fault)
+{
+    if (count > MAX_METADATA_NAMES)
+        return fault_number(fault, FAULT_TOO_MANY, field, count, "at most 32");
+    for (size_t i = 0; i < count; i++) {
+        if (!metadata_name_is_valid(names[i]))
+            return fault_bytes(fault, FAULT_BAD_METADATA, field, names[i],
+                               "a key of at most 64 bytes, or its beginning and '*'; not one that gRPC or "
+                               "tributary uses");
+    }
+    return FAULT_NONE;
+}
+
+static enum fault_reason check_serve(const struct endpoint_params *params, struct fault *fault)
+{
+    const char *const field = "endpoint.serve";
+    size_t size = 0;
+
+    if (params->serve_count > MAX_SERVE_ENTRIES)
+        return fault_number(fault, FAULT_TOO_MANY, field, params->serve_count, "at most 64");
+    for (size_t i = 0; i < params->serve_count; i++) {
+        struct serve_entry entry;
+        const char *wrong = serve_entry_read(params->serve[i], &entry);
+
+        if (wrong)
+            return fault_bytes(fault, FAULT_BAD_METHOD, field, params->serve[i], wrong);
+        size += params->serve[i].size;
+    }
+    if (size > MAX_SERVE_BYTES)
+        return fault_number(fault, FAULT_TOO_LONG, field, size, "at most 8192 bytes together");
+    if (params->serve_count > 0 && params->mode != SESSION_PER_CONSUMER)
+        return fault_set(fault, FAULT_UNSUPPORTED, "endpoint.activation",
+                         "an endpoint with serve is PER_CONSUMER");
+    if (params->serve_count == 0 &&
+        params->serve_request_metadata_count + params->serve_answer_metadata_count > 0)
+        return fault_set(fault, FAULT_EMPTY, field, "the lists of metadata are for it only");
+    if (check_names(params->serve_request_metadata, params->serve_request_metadata_count,
+                    "endpoint.serve_request_metadata", fault))
+        return fault->reason;
+    return check_names(params->serve_answer_metadata, params->serve_answer_metadata_count,
+                       "endpoint.serve_answer_metadata", fault);
 }
 
 static enum fault_reason check_requests(const struct endpoint_params *params, struct fault *fault)
@@ -268,8 +314,11 @@ enum fault_reason endpoint_check(const struct endpoint_params *params, struct fa
         return fault_bytes(fault, FAULT_TOO_LONG, "endpoint.authority", authority, "at most 256 bytes");
     if (!text_plain(authority))
         return fault_bytes(fault, FAULT_BAD_NAME, "endpoint.authority", authority, "printable ASCII");
-    if (check_cascade(params, fault) || check_method(params->method, fault) ||
-        check_requests(params, fault) || check_metadata(params, fault) || check_labels(params, fault) ||
+    const bool serves_only = params->serve_count > 0 && params->method[0] == '\0';
+
+    if (check_serve(params, fault) || check_cascade(params, fault) ||
+        (!serves_only && check_method(params->method, fault)) || check_requests(params, fault) ||
+        check_metadata(params, fault) || check_labels(params, fault) ||
         check_field(params, params->key_field, "endpoint.key_field", fault) ||
         check_field(params, params->time_field, "endpoint.time_field", fault) || check_history(params, fault))
         return fault->reason;

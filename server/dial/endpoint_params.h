@@ -54,8 +54,8 @@ enum endpoint_keeping {
 /* Everything is copied where an endpoint is made of it. */
 struct endpoint_params {
     struct bytes name;
-    const char *address; /* as base/place.h, also with dns:, ipv4: or ipv6: in front */
-    const char *method;
+    const char *address;   /* as base/place.h, also with dns:, ipv4: or ipv6: in front */
+    const char *method;    /* empty: it only serves */
     const char *authority; /* empty: from the address */
     const char *tls;       /* the name of a TLS setting; empty: plaintext */
     const struct bytes *requests;
@@ -74,6 +74,10 @@ struct endpoint_params {
     /* Of any bytes: where a message has the key and the time of its event (event/field_path.h).
      * Empty or NULL: nowhere. */
     const char *key_field, *time_field;
+    /* What it serves to callers of --fan-in (event/serve_entry.h); and which keys of their metadata
+     * go on, and which of the upstream's come back (metadata_names.h). */
+    const struct bytes *serve, *serve_request_metadata, *serve_answer_metadata;
+    size_t serve_count, serve_request_metadata_count, serve_answer_metadata_count;
     struct history_bounds history; /* zero: as other producers have it */
     int64_t backoff_ns, max_backoff_ns, connect_timeout_ns;
     int64_t first_message_timeout_ns, idle_timeout_ns; /* 0: none */

@@ -37,6 +37,45 @@ static void copy_metadata(struct endpoint_plan *plan, const struct endpoint_para
     plan->calls.metadata_count = params->metadata_count + 1;
 }
 
+static size_t size_of_names(const struct bytes *names, size_t count)
+{
+    size_t size = count * sizeof(*names);
+
+    for (size_t i = 0; i < count; i++)
+        size += names[i].size;
+    return size;
+}
+
+static uint8_t *copy_names(struct bytes *to, uint8_t *at, const struct bytes *from, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        to[i] = (struct bytes){at, from[i].size};
+        memcpy(at, from[i].data, from[i].size);
+        at += from[i].size;
+    }
+    return at;
+}
+
+static enum err copy_all_names(struct endpoint_plan *plan, const struct endpoint_params *params)
+{
+    const size_t requests = params->serve_request_metadata_count,
+                 answers = params->serve_answer_metadata_count;
+    uint8_t *at;
+
+    plan->names = malloc(1 + size_of_names(params->serve_request_metadata, requests) +
+                         size_of_names(params->serve_answer_metadata, answers));
+    if (!plan->names)
+        return ERR_NO_MEMORY;
+    at = (uint8_t *)(plan->names + requests + answers);
+    at = copy_names(plan->names, at, params->serve_request_metadata, requests);
+    (void)copy_names(plan->names + requests, at, params->serve_answer_metadata, answers);
+    plan->calls.request_names = plan->names;
+    plan->calls.answer_names = plan->names + requests;
+    plan->calls.request_name_count = requests;
+    plan->calls.answer_name_count = answers;
+    return ERR_OK;
+}
+
 enum err endpoint_plan_init(struct endpoint_plan *plan, const struct endpoint_params *params,
                             const struct place *place)
 {
@@ -44,13 +83,16 @@ enum err endpoint_plan_init(struct endpoint_plan *plan, const struct endpoint_pa
     const size_t type_size = sizeof(CONTENT_TYPE) + strlen(params->method);
 
     target_write(place, plan->target);
+    plan->name = strndup((const char *)params->name.data, params->name.size);
     plan->method = strdup(params->method);
     plan->authority = strdup(params->authority);
     plan->content_type = malloc(type_size);
     copy_metadata(plan, params);
-    if (!plan->method || !plan->authority || !plan->content_type || copy_requests(plan, params) != ERR_OK)
+    if (!plan->name || !plan->method || !plan->authority || !plan->content_type ||
+        copy_requests(plan, params) != ERR_OK || copy_all_names(plan, params) != ERR_OK)
         return ERR_NO_MEMORY;
     snprintf(plan->content_type, type_size, "%s%s", CONTENT_TYPE, plan->method);
+    calls->name = plan->name;
     calls->method = plan->method;
     calls->requests = plan->requests;
     calls->metadata = plan->metadata;
@@ -83,6 +125,8 @@ void endpoint_plan_fini(struct endpoint_plan *plan)
         grpc_slice_unref(plan->metadata[i].key);
         grpc_slice_unref(plan->metadata[i].value);
     }
+    free(plan->names);
+    free(plan->name);
     free(plan->method);
     free(plan->authority);
     free(plan->content_type);

@@ -5,12 +5,16 @@
 #include <string.h>
 
 #include "base/shared_bytes.h"
+#include "event/serve_entry.h"
+#include "server/dial/metadata_names.h"
 
 /* The copy, and what it points to. The bytes of names and texts follow it. */
 struct block {
     struct endpoint_params params;
     struct shared_bytes *requests[MAX_ENDPOINT_REQUESTS];
     struct pair metadata[MAX_ENDPOINT_METADATA], labels[MAX_ENDPOINT_LABELS];
+    struct bytes serve[MAX_SERVE_ENTRIES];
+    struct bytes request_names[MAX_METADATA_NAMES], answer_names[MAX_METADATA_NAMES];
     char texts[];
 };
 
@@ -20,6 +24,15 @@ static size_t size_of_pairs(const struct pair *pairs, size_t count)
 
     for (size_t i = 0; i < count; i++)
         size += pairs[i].name.size + pairs[i].value.size;
+    return size;
+}
+
+static size_t size_of_list(const struct bytes *texts, size_t count)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < count; i++)
+        size += texts[i].size;
     return size;
 }
 
@@ -34,6 +47,9 @@ static size_t size_of_texts(const struct endpoint_params *params)
            size_of_text(params->authority) + size_of_text(params->tls) + size_of_text(params->origin_text) +
            size_of_text(params->key_field) + size_of_text(params->time_field) +
            size_of_pairs(params->metadata, params->metadata_count) +
+           size_of_list(params->serve, params->serve_count) +
+           size_of_list(params->serve_request_metadata, params->serve_request_metadata_count) +
+           size_of_list(params->serve_answer_metadata, params->serve_answer_metadata_count) +
            size_of_pairs(params->labels, params->label_count);
 }
 
@@ -65,8 +81,15 @@ static void put_pairs(char **end, struct pair *pairs, const struct pair *from, s
     }
 }
 
+static const struct bytes *put_list(char **end, struct bytes *list, const struct bytes *from, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        list[i] = put_bytes(end, from[i]);
+    return list;
+}
+
 /* A new member that points somewhere is copied in put_all(), and then counts here. */
-_Static_assert(sizeof(struct endpoint_params) == 272, "put_all() copies every member");
+_Static_assert(sizeof(struct endpoint_params) == 320, "put_all() copies every member");
 
 /* Every member that points somewhere. */
 static void put_all(struct block *block, const struct endpoint_params *from)
@@ -77,6 +100,11 @@ static void put_all(struct block *block, const struct endpoint_params *from)
     *params = *from;
     put_pairs(&end, block->metadata, from->metadata, from->metadata_count);
     put_pairs(&end, block->labels, from->labels, from->label_count);
+    params->serve = put_list(&end, block->serve, from->serve, from->serve_count);
+    params->serve_request_metadata = put_list(&end, block->request_names, from->serve_request_metadata,
+                                              from->serve_request_metadata_count);
+    params->serve_answer_metadata =
+        put_list(&end, block->answer_names, from->serve_answer_metadata, from->serve_answer_metadata_count);
     params->metadata = block->metadata;
     params->labels = block->labels;
     params->name = put_bytes(&end, from->name);
@@ -95,7 +123,9 @@ static void put_all(struct block *block, const struct endpoint_params *from)
 struct endpoint_params *params_copy(const struct endpoint_params *from)
 {
     CHECK(from->request_count <= MAX_ENDPOINT_REQUESTS && from->metadata_count <= MAX_ENDPOINT_METADATA &&
-          from->label_count <= MAX_ENDPOINT_LABELS);
+          from->label_count <= MAX_ENDPOINT_LABELS && from->serve_count <= MAX_SERVE_ENTRIES &&
+          from->serve_request_metadata_count <= MAX_METADATA_NAMES &&
+          from->serve_answer_metadata_count <= MAX_METADATA_NAMES);
     struct block *block = calloc(1, sizeof(*block) + size_of_texts(from));
 
     if (!block)

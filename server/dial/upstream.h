@@ -16,6 +16,7 @@
 #include "server/dial/peer_words.h"
 #include "server/dial/upstream_plan.h"
 
+struct called;
 struct session;
 struct shared_bytes;
 struct upstream;
@@ -45,6 +46,7 @@ struct upstream_target {
     struct shared_bytes *request; /* the consumer's; retained; NULL: empty */
     const char *subscription_id;  /* copied; "" for all consumers */
     int64_t deadline_ns;          /* the consumer's, clock_mono_ns(); INT64_MAX: none */
+    struct called *called;        /* the call that it answers (served_call.h); NULL: none */
 };
 
 /* The endpoint's places for the call. */
@@ -57,6 +59,8 @@ struct upstream_places {
 /* NULL: out of memory. The reference is the caller's: upstream_forget(). */
 struct upstream *upstream_new(const struct upstream_plan *plan, const struct upstream_target *target,
                               const struct upstream_port *port, void *ctx);
+/* The same before upstream_begin(): the call never comes. NULL is allowed. */
+void upstream_discard(struct upstream *upstream);
 /* Gives the caller's reference back. The call may go on. NULL is allowed. */
 void upstream_forget(struct upstream *upstream);
 
@@ -66,6 +70,7 @@ struct upstream *upstream_of_waiting(struct list *waiting);
 struct upstream *upstream_of_map(struct map_node *by_activation);
 const uint64_t *upstream_activation(const struct upstream *upstream); /* valid as long as the call */
 bool upstream_is_stopped(const struct upstream *upstream);            /* by one of the two below */
+bool upstream_is_served(const struct upstream *upstream);             /* it answers a call */
 
 /* Opens the call, unless it was stopped or cancelled before: then it has ended. */
 void upstream_begin(struct upstream *upstream);

@@ -23,7 +23,6 @@
 #include "server/dial/upstream_guard.h"
 #include "server/dial/upstream_internal.h"
 #include "server/dial/upstream_message.h"
-#include "server/dial/upstream_request.h"
 
 /* Messages of one upstream that are read in a row, and how long it waits then at most. */
 #define MAX_IN_ROW 16u
@@ -87,6 +86,8 @@ static void ended(struct client_call *call, const struct client_call_end *end)
     connection_leave(upstream->connection, upstream->accepted,
                      !upstream->accepted || end->code == GRPC_STATUS_UNAVAILABLE);
     upstream->over = true;
+    if (is_served(upstream) && !upstream_served_ended(upstream, end))
+        return;
     if (upstream->offering && upstream->plan->cascade)
         cascade_hurry(upstream->plan->cascade);
     else if (upstream->offering)
@@ -151,46 +152,6 @@ static void on_timer(struct cq_timer *timer, int64_t now_ns)
 
 /* ---- what is sent ---- */
 
-static void send(struct upstream *upstream, grpc_slice message)
-{
-    client_call_send(&upstream->call, message);
-    grpc_slice_unref(message);
-}
-
-static grpc_slice request_message(const struct upstream *upstream, struct bytes request)
-{
-    const struct upstream_plan *plan = upstream->plan;
-
-    if (plan->is_native)
-        return upstream_start(request, upstream->subscription_id, upstream->deadline_ns);
-    if (plan->cascade && upstream->next_request == 0)
-        return cascade_request(plan->cascade, request);
-    return slice_copy_of(request);
-}
-
-/* Sends what is next: a request, `stop`, or the half-close. */
-static void send_next(struct upstream *upstream)
-{
-    const struct upstream_plan *plan = upstream->plan;
-    const size_t count = MAX_OF(plan->request_count, (size_t)1);
-
-    if (upstream->call.base.sending || upstream->call.state != CLIENT_CALL_OPEN || upstream->half_closed)
-        return;
-    if (upstream->next_request < count) {
-        struct bytes request = shared_bytes_view(
-            plan->request_count > 0 ? plan->requests[upstream->next_request] : upstream->request);
-
-        send(upstream, request_message(upstream, request));
-        upstream->next_request++;
-    } else if (plan->is_native && upstream->stopping && !upstream->stop_sent) {
-        upstream->stop_sent = true;
-        send(upstream, upstream_stop_message(upstream->stop_reason, upstream->stop_deadline_ns));
-    } else if (plan->is_native ? upstream->stop_sent : !plan->keep_open) {
-        upstream->half_closed = true;
-        client_call_half_close(&upstream->call);
-    }
-}
-
 /* Loop. */
 static void on_accepted(struct task *task)
 {
@@ -219,7 +180,9 @@ static void sent(struct client_call *call, bool ok)
     if (!ok)
         return; /* the status follows */
     accept(upstream);
-    send_next(upstream);
+    if (is_served(upstream))
+        served_link_sent(&upstream->served);
+    upstream_send_next(upstream);
 }
 
 /* ---- what is received ---- */
@@ -241,7 +204,8 @@ static bool is_next(struct upstream *upstream)
 
 static void read_next(struct upstream *upstream)
 {
-    if (upstream->offering || upstream->over || has_flag(upstream, FLAG_PAUSE) || upstream->call.base.reading)
+    if (upstream->offering || upstream->held || upstream->over || has_flag(upstream, FLAG_PAUSE) ||
+        upstream->call.base.reading)
         return;
     if (!is_next(upstream))
         return;
@@ -283,7 +247,7 @@ static void on_put_done(struct put_waiter *waiter)
     cq_post(cq_of(upstream), &upstream->unblocked_task);
 }
 
-static void offer(struct upstream *upstream, struct chunk *chunk)
+void upstream_offer(struct upstream *upstream, struct chunk *chunk)
 {
     struct offer unused;
 
@@ -329,6 +293,11 @@ static void received(struct client_call *call, grpc_byte_buffer **message)
     accept(upstream); /* also where it does not read what is sent to it */
     if (has_flag(upstream, FLAG_CANCEL))
         return;
+    if (is_served(upstream)) {
+        upstream_served_message(upstream, *message);
+        read_next(upstream);
+        return;
+    }
     if (upstream->plan->cascade) {
         count_add(COUNT_MESSAGES_IN, 1);
         on_step(upstream, cascade_begin(upstream->plan->cascade, message, &fault), &fault);
@@ -339,7 +308,7 @@ static void received(struct client_call *call, grpc_byte_buffer **message)
         return;
     }
     if (chunk)
-        offer(upstream, chunk);
+        upstream_offer(upstream, chunk);
     read_next(upstream);
 }
 
@@ -350,6 +319,8 @@ static void end_unopened(struct upstream *upstream, uint32_t code, const char *m
 {
     set_end(upstream, code, text_bytes(message));
     upstream->over = true;
+    if (is_served(upstream))
+        (void)upstream_served_ended(upstream, NULL);
     finish(upstream);
 }
 
@@ -365,13 +336,17 @@ static void open_call(struct connection_wait *wait)
                                           .deadline_ns = INT64_MAX};
 
     opening.channel = upstream->connection->channel;
-    if (plan->cascade)
+    if (is_served(upstream))
+        upstream_served_open(upstream, &opening);
+    else if (plan->cascade)
         cascade_open(plan->cascade, on_cascade_ready, upstream);
     upstream->waits_since_ns = clock_mono_ns();
     client_call_init(&upstream->call, cq_of(upstream), &port);
     client_call_open(&upstream->call, &opening);
+    if (is_served(upstream))
+        upstream_served_opened(upstream, &opening);
     set_timer(upstream);
-    send_next(upstream);
+    upstream_send_next(upstream);
 }
 
 static void begin(struct upstream *upstream)
@@ -406,12 +381,24 @@ static void stop(struct upstream *upstream)
     if (upstream->stopping)
         return;
     upstream->stopping = true;
-    if (!upstream->plan->is_native) {
+    if (!upstream->plan->is_native || is_served(upstream)) {
         client_call_cancel(&upstream->call, GRPC_STATUS_CANCELLED, "no more is wanted");
         return;
     }
     set_timer(upstream);
-    send_next(upstream);
+    upstream_send_next(upstream);
+}
+
+/* A pause is over, or the client has sent something. */
+static void go_on_served(struct upstream *upstream)
+{
+    const bool was_waiting = upstream->over && upstream->held;
+
+    upstream_served_resume(upstream);
+    if (was_waiting && !upstream->held)
+        finish(upstream);
+    else if (!upstream->over)
+        upstream_send_next(upstream);
 }
 
 static void on_flags(struct task *task)
@@ -429,8 +416,12 @@ static void on_flags(struct task *task)
             client_call_cancel(&upstream->call, GRPC_STATUS_CANCELLED, "no more is wanted");
         else if (has_flag(upstream, FLAG_STOP))
             stop(upstream);
+        if (is_served(upstream))
+            go_on_served(upstream);
         if (!upstream->over)
             read_next(upstream);
+    } else if (upstream->over && upstream->held) {
+        go_on_served(upstream);
     }
     upstream_release(upstream);
 }

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 
 #include "base/shared_bytes.h"
+#include "event/chunk.h"
 #include "flow/put_waiter.h"
 #include "grpc/client_call.h"
+#include "server/dial/served_call.h"
 #include "server/dial/upstream.h"
 
 enum flag { FLAG_BEGIN = 1, FLAG_STOP = 2, FLAG_CANCEL = 4, FLAG_PAUSE = 8 };
@@ -52,6 +54,10 @@ struct upstream {
     struct put_waiter waiter;
     struct task unblocked_task, accepted_task, ended_task;
     struct upstream_end end;
+
+    /* Where it answers a call of a client (upstream_served.c); else served.call is NULL. */
+    struct served_link served;
+    struct chunk *held; /* its message waits: for the end of a pause, or of the call */
 };
 
 static inline struct cq_thread *cq_of(const struct upstream *upstream)
@@ -75,11 +81,45 @@ static inline void upstream_release(struct upstream *upstream)
     if (!upstream || atomic_fetch_sub_explicit(&upstream->refs, 1, memory_order_acq_rel) != 1)
         return;
     shared_bytes_release(upstream->request);
+    served_link_fini(&upstream->served);
+    chunk_release(upstream->held);
     free(upstream);
 }
 
-/* Ends the call, whose last message is wrong. Wire thread. */
+/* Any thread. The call's thread looks at the flags, and at what is to be sent. */
+void upstream_post_flags(struct upstream *upstream);
+
+/* ---- on the call's thread ---- */
+
+/* Sends what is next: a request, `stop`, or the half-close. */
+void upstream_send_next(struct upstream *upstream);
+
+/* Ends the call, whose last message is wrong. */
 void upstream_refuse(struct upstream *upstream, const struct fault *fault);
+
+/* Gives a chunk to the session. */
+void upstream_offer(struct upstream *upstream, struct chunk *chunk);
+
+/* ---- upstream_served.c: where the call answers one of a client ---- */
+
+static inline bool is_served(const struct upstream *upstream)
+{
+    return upstream->served.call;
+}
+
+/* Loop. */
+void upstream_served_init(struct upstream *upstream, struct called *called);
+/* How it is opened. Call upstream_served_opened() afterwards. */
+void upstream_served_open(const struct upstream *upstream, struct client_call_opening *opening);
+void upstream_served_opened(const struct upstream *upstream, struct client_call_opening *opening);
+void upstream_served_send_next(struct upstream *upstream);
+/* A message: it is offered, or held. The next one is read where that makes sense. */
+void upstream_served_message(struct upstream *upstream, const grpc_byte_buffer *message);
+/* What is held is offered, where nothing is in its way any more. */
+void upstream_served_resume(struct upstream *upstream);
+/* It has ended, as upstream->end says. `end` NULL: it was not opened. Returns whether it is over;
+ * else something is held, and upstream_served_resume() is to be called. */
+bool upstream_served_ended(struct upstream *upstream, const struct client_call_end *end);
 
 /* Sets what the call's thread runs. */
 void upstream_call_init(struct upstream *upstream);

@@ -5,7 +5,7 @@
 
 #include "server/dial/upstream_internal.h"
 
-static void post_flags(struct upstream *upstream)
+void upstream_post_flags(struct upstream *upstream)
 {
     if (atomic_exchange(&upstream->posted, true))
         return;
@@ -16,7 +16,7 @@ static void post_flags(struct upstream *upstream)
 static void add_flag(struct upstream *upstream, enum flag flag)
 {
     atomic_fetch_or(&upstream->flags, (uint32_t)flag);
-    post_flags(upstream);
+    upstream_post_flags(upstream);
 }
 
 struct upstream *upstream_new(const struct upstream_plan *plan, const struct upstream_target *target,
@@ -39,7 +39,16 @@ struct upstream *upstream_new(const struct upstream_plan *plan, const struct ups
     upstream_call_init(upstream);
     list_init(&upstream->places.in_endpoint);
     list_init(&upstream->places.waiting);
+    if (target->called)
+        upstream_served_init(upstream, target->called);
     return upstream;
+}
+
+void upstream_discard(struct upstream *upstream)
+{
+    if (upstream && is_served(upstream))
+        served_link_leave(&upstream->served);
+    upstream_release(upstream);
 }
 
 void upstream_forget(struct upstream *upstream)
@@ -77,6 +86,11 @@ bool upstream_is_stopped(const struct upstream *upstream)
     return has_flag(upstream, FLAG_STOP) || has_flag(upstream, FLAG_CANCEL);
 }
 
+bool upstream_is_served(const struct upstream *upstream)
+{
+    return is_served(upstream);
+}
+
 void upstream_begin(struct upstream *upstream)
 {
     upstream_retain(upstream); /* until `ended_task` has run */
@@ -103,5 +117,5 @@ void upstream_set_paused(struct upstream *upstream, bool pause)
         atomic_fetch_or(&upstream->flags, (uint32_t)FLAG_PAUSE);
     else
         atomic_fetch_and(&upstream->flags, ~(uint32_t)FLAG_PAUSE);
-    post_flags(upstream);
+    upstream_post_flags(upstream);
 }

@@ -30,6 +30,11 @@ struct upstream_plan {
     size_t request_count; /* 0: the consumer's request */
     grpc_metadata *metadata;
     size_t metadata_count;
+    /* Of calls that answer a client's (upstream_served.c): which of its metadata goes on, and which
+     * of the upstream's comes back (metadata_names.h). */
+    const struct bytes *request_names, *answer_names;
+    size_t request_name_count, answer_name_count;
+    const char *name;        /* of the endpoint */
     bool keep_open;          /* this side does not close */
     bool is_native;          /* the method is Upstream.Produce: `start` and `stop` */
     bool event_batch;        /* messages are EventBatches; false: any bytes */

@@ -55,6 +55,12 @@ static void read_lists(const Tributary__V1__Endpoint *from, struct endpoint_requ
     for (size_t i = 0; i < from->n_metadata; i++)
         request->metadata[i] =
             (struct pair){text_bytes(from->metadata[i]->key), text_bytes(from->metadata[i]->value)};
+    for (size_t i = 0; i < from->n_serve; i++)
+        request->serve[i] = text_bytes(from->serve[i]);
+    for (size_t i = 0; i < from->n_serve_request_metadata; i++)
+        request->request_names[i] = text_bytes(from->serve_request_metadata[i]);
+    for (size_t i = 0; i < from->n_serve_answer_metadata; i++)
+        request->answer_names[i] = text_bytes(from->serve_answer_metadata[i]);
     for (size_t i = 0; i < from->n_requests; i++)
         request->requests[i] = (struct bytes){from->requests[i].data, from->requests[i].len};
     for (size_t i = 0; i < from->n_labels; i++)
@@ -138,12 +144,16 @@ enum fault_reason endpoint_request_read(Tributary__V1__Endpoint *from, struct en
     request->requests = calloc(from->n_requests + 1, sizeof(*request->requests));
     request->metadata = calloc(from->n_metadata + 1, sizeof(*request->metadata));
     request->labels = calloc(from->n_labels + 1, sizeof(*request->labels));
-    if (!request->requests || !request->metadata || !request->labels)
+    request->serve = calloc(from->n_serve + 1, sizeof(*request->serve));
+    request->request_names = calloc(from->n_serve_request_metadata + 1, sizeof(*request->request_names));
+    request->answer_names = calloc(from->n_serve_answer_metadata + 1, sizeof(*request->answer_names));
+    if (!request->requests || !request->metadata || !request->labels || !request->serve ||
+        !request->request_names || !request->answer_names)
         return no_memory(fault);
     *params = (struct endpoint_params){
         .name = text_bytes(from->name),
         .address = from->address,
-        .method = from->method[0] != '\0' ? from->method : NATIVE_METHOD,
+        .method = from->method[0] != '\0' || from->n_serve > 0 ? from->method : NATIVE_METHOD,
         .authority = from->authority,
         .tls = from->tls,
         .key_field = from->key_field,
@@ -154,6 +164,12 @@ enum fault_reason endpoint_request_read(Tributary__V1__Endpoint *from, struct en
         .metadata_count = from->n_metadata,
         .labels = request->labels,
         .label_count = from->n_labels,
+        .serve = request->serve,
+        .serve_count = from->n_serve,
+        .serve_request_metadata = request->request_names,
+        .serve_request_metadata_count = from->n_serve_request_metadata,
+        .serve_answer_metadata = request->answer_names,
+        .serve_answer_metadata_count = from->n_serve_answer_metadata,
         .each_address = from->each_address,
         .origin = ORIGIN_OPERATOR,
     };
@@ -170,5 +186,8 @@ void endpoint_request_fini(struct endpoint_request *request)
     free(request->requests);
     free(request->metadata);
     free(request->labels);
+    free(request->serve);
+    free(request->request_names);
+    free(request->answer_names);
     buf_fini(&request->definition);
 }

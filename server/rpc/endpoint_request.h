@@ -15,6 +15,7 @@ struct endpoint_request {
     struct endpoint_params params;
     struct bytes *requests;
     struct pair *metadata, *labels;
+    struct bytes *serve, *request_names, *answer_names;
     struct buf definition; /* the message with masked values of metadata */
 };
 

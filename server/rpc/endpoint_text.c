@@ -35,6 +35,7 @@ static enum endpoint_form form_of(const ProtobufCFieldDescriptor *field)
     case PROTOBUF_C_TYPE_BYTES:
         return is_repeated ? ENDPOINT_MESSAGES : ENDPOINT_OTHER;
     case PROTOBUF_C_TYPE_STRING:
+        return is_repeated ? ENDPOINT_LIST : ENDPOINT_TEXT;
     case PROTOBUF_C_TYPE_BOOL:
     case PROTOBUF_C_TYPE_ENUM:
     case PROTOBUF_C_TYPE_UINT32:

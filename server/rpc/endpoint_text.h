@@ -13,6 +13,7 @@ enum endpoint_form {
     ENDPOINT_TEXT,     /* a text; a number; true or false; a choice, by its name; a duration as "1m30s" */
     ENDPOINT_PAIRS,    /* a mapping from texts to texts */
     ENDPOINT_MESSAGES, /* a list of bytes */
+    ENDPOINT_LIST,     /* a list of texts */
     ENDPOINT_OTHER     /* it has no form in a file */
 };
 
@@ -27,7 +28,8 @@ struct endpoint_field {
 /* The field with this index, in the order of their numbers. False: there are no more. */
 bool endpoint_field_get(size_t index, struct endpoint_field *field_out);
 
-/* Appends a field of the form ENDPOINT_TEXT. False: `fault` says how it must be. */
+/* Appends a field of the form ENDPOINT_TEXT, or a text of ENDPOINT_LIST. False: `fault` says how it
+ * must be. */
 bool endpoint_field_write(const struct endpoint_field *field, struct bytes text, struct buf *message,
                           char fault[ENDPOINT_TEXT_FAULT]);
 /* Appends one pair, or one message. */

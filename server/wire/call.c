@@ -6,10 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-
-#include <linux/sockios.h>
 
 #include "base/clock.h"
 #include "base/counters.h"
@@ -22,6 +18,7 @@
 #include "server/wire/message.h"
 #include "server/wire/request_headers.h"
 #include "server/wire/response_headers.h"
+#include "server/wire/socket_writable.h"
 #include "server/wire/waiting_message.h"
 
 #include <grpc/support/alloc.h>
@@ -35,7 +32,8 @@ struct call {
     struct wire_thread *thread;
     const struct call_port *port;
     void *own;
-    struct list live; /* the link in the acceptor's list of live calls */
+    const struct core_call *request; /* while it is opened */
+    struct list live;                /* the link in the acceptor's list of live calls */
     int64_t opened_ns, deadline_ns;
     enum fault_reason end_reason; /* see call_end_reason() */
     int fd;                       /* of the TCP connection, which the core owns; -1: not known, or no TCP */
@@ -181,8 +179,6 @@ static void name_peer(struct call *call, grpc_call *core)
     else
         snprintf(call->peer, sizeof(call->peer), "%s", core_peer ? core_peer : "");
     call->connection_end = h2socket_end_retain(call->fd);
-    if (strncmp(call->peer, "unix:", 5) == 0)
-        call->fd = -1;
     gpr_free(core_peer);
 }
 
@@ -221,7 +217,7 @@ static void refuse_own(struct call *call)
     call->port = &unserved;
 }
 
-void call_open(struct wire_thread *thread, struct list *live, const struct method *method,
+void call_open(struct wire_thread *thread, struct list *live, const struct methods *methods,
                const struct core_call *from, bool draining)
 {
     static const struct server_call_port port = {.received = on_received,
@@ -236,6 +232,11 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
         return;
     }
     call->thread = thread;
+    call->request = from;
+    name_peer(call, from->core);
+    const struct method *method = h2socket_mark(call->fd) == MARK_ANY_METHOD ? methods->any : methods->method;
+    if (strncmp(call->peer, "unix:", 5) == 0)
+        call->fd = -1;
     call->port = method ? method->port : &unserved;
     call->opened_ns = clock_mono_ns();
     call->deadline_ns = as_mono_ns(from->details->deadline);
@@ -243,7 +244,6 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
     count_add(COUNT_CALLS, 1);
     list_append(live, &call->live);
     waiting_message_init(&call->deflated, inflate_and_hand_over);
-    name_peer(call, from->core);
     server_call_open(
         &call->base, wire_cq(thread), &port, from->core,
         &(struct server_call_params){.headers = response_headers(),
@@ -260,6 +260,7 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
         method->port->opened(call, method->ctx);
     if (draining && call->port->draining && call_alive(call))
         call->port->draining(call);
+    call->request = NULL;
     call_unhold(call);
 }
 
@@ -282,6 +283,22 @@ void call_abort_all_draining(struct list *live)
         if (call_alive(call))
             call_abort(call, &fault);
     }
+}
+
+struct bytes call_path(const struct call *call)
+{
+    return slice_bytes(&call->request->details->method);
+}
+
+bool call_metadata(const struct call *call, size_t index, struct pair *pair_out)
+{
+    const grpc_metadata_array *metadata = call->request->metadata;
+
+    if (index >= metadata->count)
+        return false;
+    *pair_out = (struct pair){slice_bytes(&metadata->metadata[index].key),
+                              slice_bytes(&metadata->metadata[index].value)};
+    return true;
 }
 
 void call_own(struct call *call, void *own)
@@ -358,23 +375,9 @@ bool call_send(struct call *call, struct buf *bytes)
     return sent;
 }
 
-/* Unix sockets are not asked: their buffer is small, and the peer empties it many times within the
- * millisecond after which the sender would ask again.
- *
- * The connection may be closed, and its descriptor given to another connection, before the call is
- * notified. The result is meaningless then, and harmless. */
 size_t call_writable(const struct call *call, size_t *unread_out)
 {
-    int unread = 0, buffer = 0;
-    socklen_t size = sizeof(buffer);
-
-    *unread_out = 0;
-    if (call->fd < 0 || ioctl(call->fd, SIOCOUTQ, &unread) != 0 ||
-        getsockopt(call->fd, SOL_SOCKET, SO_SNDBUF, &buffer, &size) != 0)
-        return SIZE_MAX;
-    int writable = buffer - buffer / 8 - unread; /* the kernel counts its overhead, too */
-    *unread_out = (size_t)unread;
-    return writable < buffer / 4 ? 0 : (size_t)writable;
+    return socket_writable(call->fd, unread_out);
 }
 
 void call_finish(struct call *call, const struct fault *fault)
@@ -392,10 +395,32 @@ void call_finish(struct call *call, const struct fault *fault)
         if (call_fault_details)
             call_fault_details(fault, &details);
         status.details = (struct bytes){details.data, details.size};
-        if (fault->reason == FAULT_UNKNOWN_ENCODING)
-            status.also = response_headers_encodings();
+        if (fault->reason == FAULT_UNKNOWN_ENCODING) {
+            status.trailers = response_headers_encodings();
+            status.trailer_count = 1;
+        }
     }
     server_call_finish(&call->base, &status, NULL);
+}
+
+void call_finish_as(struct call *call, const struct call_status *from)
+{
+    grpc_metadata trailers[MAX_CALL_TRAILERS];
+    const struct server_status status = {.code = (grpc_status_code)from->code,
+                                         .text = from->text,
+                                         .details = from->details,
+                                         .trailers = trailers,
+                                         .trailer_count = from->trailer_count};
+
+    CHECK(from->trailer_count <= MAX_CALL_TRAILERS);
+    for (size_t i = 0; i < from->trailer_count; i++)
+        trailers[i] = (grpc_metadata){.key = slice_copy_of(from->trailers[i].name),
+                                      .value = slice_copy_of(from->trailers[i].value)};
+    server_call_finish(&call->base, &status, NULL);
+    for (size_t i = 0; i < from->trailer_count; i++) {
+        grpc_slice_unref(trailers[i].key);
+        grpc_slice_unref(trailers[i].value);
+    }
 }
 
 void call_answer(struct call *call, struct buf *bytes)

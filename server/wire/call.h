@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/fault.h"
 #include "base/peer.h"
+#include "event/pair_index.h"
 #include "server/wire/thread.h"
 
 struct call;
@@ -49,11 +50,30 @@ struct call_port {
     bool refuses_own;
 };
 
+/* How a call ends, in the words of another server. */
+struct call_status {
+    uint32_t code; /* 0 to 16 */
+    struct bytes text;
+    struct bytes details;        /* of grpc-status-details-bin; empty: none */
+    const struct pair *trailers; /* legal ones (server/dial/metadata_names.h) */
+    size_t trailer_count;        /* at most MAX_CALL_TRAILERS */
+};
+#define MAX_CALL_TRAILERS 64u
+
 /* A method: its path, and the port that serves it. */
 struct method {
     const char *path; /* "/package.Service/Method" */
     const struct call_port *port;
     void *ctx; /* for the port's opened() */
+};
+
+/* The mark of connections (h2socket_mark()) whose calls are all served by one method. */
+#define MARK_ANY_METHOD 1u
+
+/* What may serve a call. */
+struct methods {
+    const struct method *method; /* of its path; NULL: nobody serves it */
+    const struct method *any;    /* of connections with MARK_ANY_METHOD; NULL: nobody */
 };
 
 /* A call that the core handed over. */
@@ -63,6 +83,10 @@ struct core_call {
     const grpc_metadata_array *metadata;
 };
 
+/* The path that was called, and its metadata; during the port's opened() only. False: there are no
+ * more pairs. */
+struct bytes call_path(const struct call *call);
+bool call_metadata(const struct call *call, size_t index, struct pair *pair_out);
 /* Sets the object that the method keeps for this call; call_owned() returns it. */
 void call_own(struct call *call, void *own);
 void *call_owned(const struct call *call);
@@ -96,6 +120,8 @@ size_t call_writable(const struct call *call, size_t *unread_out);
  * message of the fault and no details, or CANCELLED in place of OK. Does nothing if the call is not
  * alive: the first ending counts. */
 void call_finish(struct call *call, const struct fault *fault);
+/* The same with a status of somebody else's. */
+void call_finish_as(struct call *call, const struct call_status *status);
 /* Keeps the call's memory and delays its closed() while another thread (the loop) works for it.
  * The peer may be lost meanwhile; the functions above do nothing then. */
 void call_hold(struct call *call);
@@ -107,9 +133,9 @@ void call_answer(struct call *call, struct buf *bytes);
 void call_abort(struct call *call, const struct fault *fault);
 
 /* For call_acceptor.c. Opens a call that the core handed over on `thread` and takes over `core`.
- * The call stands in `live` until it is freed. `method` NULL: nobody serves this path. A call with
- * too much metadata is refused, and its method does not see it. */
-void call_open(struct wire_thread *thread, struct list *live, const struct method *method,
+ * The call stands in `live` until it is freed. A call with too much metadata is refused, and its
+ * method does not see it. */
+void call_open(struct wire_thread *thread, struct list *live, const struct methods *methods,
                const struct core_call *from, bool draining);
 /* For call_acceptor.c. Calls draining() of every open call in `live`. */
 void call_notify_all_draining(struct list *live);

@@ -29,6 +29,7 @@ struct acceptor {
     struct call_acceptor interface; /* what the wire thread knows of it */
     struct wire_thread *thread;
     struct map methods;
+    const struct method *any; /* NULL: none */
     struct method_node *nodes;
     struct list live;
     struct task drain;
@@ -65,7 +66,8 @@ static void on_call(struct op *op, bool ok)
 
     if (ok && slot->core)
         call_open(
-            acceptor->thread, &acceptor->live, find_method(acceptor, slot->details.method),
+            acceptor->thread, &acceptor->live,
+            &(struct methods){find_method(acceptor, slot->details.method), acceptor->any},
             &(struct core_call){.core = slot->core, .details = &slot->details, .metadata = &slot->metadata},
             acceptor->draining);
     grpc_call_details_destroy(&slot->details);
@@ -146,6 +148,13 @@ enum err call_acceptor_serve(struct wire_thread *thread, const struct method *me
             return err;
     }
     return ERR_OK;
+}
+
+void call_acceptor_serve_any(struct wire_thread *thread, const struct method *method)
+{
+    struct call_acceptor *interface = wire_thread_acceptor(thread);
+
+    container_of(interface, struct acceptor, interface)->any = method;
 }
 
 void call_acceptor_drain(struct wire_thread *thread)

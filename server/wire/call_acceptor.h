@@ -14,6 +14,11 @@
 MUST_CHECK enum err call_acceptor_serve(struct wire_thread *thread, const struct method *methods,
                                         size_t count);
 
+/* Serves the calls of connections with MARK_ANY_METHOD, whatever their path, by this method, which
+ * must outlive the thread. Between call_acceptor_serve() and wire_thread_start(). Without it they
+ * are answered UNIMPLEMENTED. */
+void call_acceptor_serve_any(struct wire_thread *thread, const struct method *method);
+
 /* Any thread, once. Notifies every live call of the thread, and every call that comes later, that
  * the server drains. */
 void call_acceptor_drain(struct wire_thread *thread);

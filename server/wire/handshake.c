@@ -23,6 +23,7 @@ static const char preface[24] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 struct pending_connection {
     struct list link;
     int fd;
+    uint32_t mark; /* for h2socket_set_mark() */
     int64_t began_ns;
     struct peer_count *count; /* of its peer, in the handshake's */
     size_t answered_bytes;    /* that were read and dropped since the answer to HTTP/1; 0: no answer yet */
@@ -93,6 +94,7 @@ static void hand_over(struct handshake *handshake, struct pending_connection *pe
         refuse(handshake, pending, "memory", now_ns);
         return;
     }
+    h2socket_set_mark(fd, pending->mark);
     /* Remove it from the epoll set before another owner gets it: the kernel reports events of a
      * socket as long as anybody holds it open. */
     epoll_ctl(handshake->epoll, EPOLL_CTL_DEL, fd, NULL);
@@ -122,7 +124,7 @@ void handshake_fini(struct handshake *handshake)
 }
 
 bool handshake_begin(struct handshake *handshake, int fd, const char *peer, struct peer_key key,
-                     int64_t now_ns)
+                     uint32_t mark, int64_t now_ns)
 {
     struct pending_connection *pending = calloc(1, sizeof(*pending));
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET};
@@ -137,6 +139,7 @@ bool handshake_begin(struct handshake *handshake, int fd, const char *peer, stru
         return false;
     }
     pending->fd = fd;
+    pending->mark = mark;
     pending->began_ns = now_ns;
     snprintf(pending->peer, sizeof(pending->peer), "%s", peer);
     list_append(&handshake->pending, &pending->link);

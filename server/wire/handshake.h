@@ -56,10 +56,10 @@ void handshake_init(struct handshake *handshake, int epoll, const struct loop *l
 /* Closes all pending connections and reports the refusals that are still unreported. */
 void handshake_fini(struct handshake *handshake);
 
-/* Takes over an accepted socket. False: no memory, or the epoll set refused it; `fd` is still the
- * caller's. */
+/* Takes over an accepted socket, whose connection gets this mark (h2socket_mark()). False: no
+ * memory, or the epoll set refused it; `fd` is still the caller's. */
 bool handshake_begin(struct handshake *handshake, int fd, const char *peer, struct peer_key key,
-                     int64_t now_ns);
+                     uint32_t mark, int64_t now_ns);
 /* Bytes arrived, or the peer hung up. Hands the socket to the port, refuses it, or leaves it
  * pending. A peer that speaks HTTP/1 is refused with an answer, and stays pending until it closes
  * or its deadline has passed. */

@@ -27,7 +27,7 @@
 #include "server/wire/address.h"
 #include "server/wire/handshake.h"
 
-#define MAX_LISTEN_SOCKETS 16u
+#define MAX_LISTEN_SOCKETS 32u
 #define MAX_PENDING 1024u
 #define ACCEPTS_PER_TURN 64 /* of one listen socket; then prefaces and deadlines are served */
 #define EVENTS_PER_TURN 64
@@ -40,6 +40,7 @@
 
 struct listen_socket {
     int fd;
+    uint32_t mark; /* of its connections */
     uint64_t file; /* the inode of its socket file; 0: no socket file */
     char address[ADDRESS_CAPACITY];
 };
@@ -127,7 +128,7 @@ static void make_space(struct listener *listener, struct space space, struct pee
         handshake_make_space(handshake, now_ns);
 }
 
-static void admit(struct listener *listener, int fd, int64_t now_ns)
+static void admit(struct listener *listener, int fd, uint32_t mark, int64_t now_ns)
 {
     struct peer_key key = peer_of_socket(fd);
     struct space space = space_for(listener, key);
@@ -144,7 +145,7 @@ static void admit(struct listener *listener, int fd, int64_t now_ns)
     } else {
         make_space(listener, space, key, now_ns);
         socket_options(listener, fd);
-        if (handshake_begin(&listener->handshake, fd, peer, key, now_ns))
+        if (handshake_begin(&listener->handshake, fd, peer, key, mark, now_ns))
             return;
         reason = "memory";
     }
@@ -198,7 +199,7 @@ static bool accept_one(struct listener *listener, const struct listen_socket *li
     int fd = accept4(listen_socket->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     if (fd >= 0) {
-        admit(listener, fd, now_ns);
+        admit(listener, fd, listen_socket->mark, now_ns);
         return true;
     }
     switch (errno) {
@@ -309,17 +310,18 @@ struct status listener_new(const struct loop *loop, const struct listener_port *
     return STATUS_OK;
 }
 
-struct status listener_add(struct listener *listener, const char *address)
+struct status listener_add(struct listener *listener, const char *address, uint32_t mark)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.u64 = listener->listen_socket_count};
     struct listen_socket *listen_socket = &listener->listen_sockets[listener->listen_socket_count];
     struct status status;
 
     if (listener->listen_socket_count == MAX_LISTEN_SOCKETS)
-        return (struct status){.code = ERR_FULL, .what = "at most 16 addresses"};
+        return (struct status){.code = ERR_FULL, .what = "at most 32 addresses"};
     status = address_listen(address, &listen_socket->fd);
     if (status.code != ERR_OK)
         return status;
+    listen_socket->mark = mark;
     address_bound(listen_socket->fd, listen_socket->address, sizeof(listen_socket->address));
     listen_socket->file = address_file(listen_socket->address);
     if (epoll_ctl(listener->epoll, EPOLL_CTL_ADD, listen_socket->fd, &event) != 0) {

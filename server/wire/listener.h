@@ -38,13 +38,13 @@ struct listener_port {
 MUST_CHECK struct status listener_new(const struct loop *loop, const struct listener_port *port,
                                       struct listener **listener_out);
 
-/* Binds an address (see address.h) and listens at it. Port 0: the kernel chooses one. At most 16
- * addresses, before listener_start().
- *   ERR_FULL     there are 16 addresses already
+/* Binds an address (see address.h) and listens at it. Port 0: the kernel chooses one. At most 32
+ * addresses, before listener_start(). The connections get this mark (h2socket_mark()).
+ *   ERR_FULL     there are 32 addresses already
  *   ERR_INVALID  it is no address, or its name is not known
  *   ERR_IO       the system refused, see `sys`
  * On failure nothing is bound. */
-MUST_CHECK struct status listener_add(struct listener *listener, const char *address);
+MUST_CHECK struct status listener_add(struct listener *listener, const char *address, uint32_t mark);
 size_t listener_address_count(const struct listener *listener);
 /* The address as it was bound, with the port that the kernel chose. It lives as long as the
  * listener. */

@@ -41,16 +41,16 @@ static void on_sent(struct call_base *base, bool ok)
 static void on_unpinned(struct call_base *base)
 {
     struct client_call *call = call_of(base);
-    grpc_metadata_array trailers = call->trailers;
-    const struct client_call_end end = {call->code, call->message, &trailers};
+    grpc_metadata_array headers = call->headers, trailers = call->trailers;
+    const struct client_call_end end = {call->code, call->message, &headers, &trailers};
     grpc_call *core = call_base_fini(base);
 
     fsm_move(&machine, call, CLIENT_CALL_CLOSED);
-    grpc_metadata_array_destroy(&call->headers);
     call->port->ended(call, &end); /* the call may be open again, or gone */
     grpc_slice_unref(end.message);
+    grpc_metadata_array_destroy(&headers);
     grpc_metadata_array_destroy(&trailers);
-    grpc_call_unref(core); /* last: it owns what the trailers consist of */
+    grpc_call_unref(core); /* last: it owns what headers and trailers consist of */
 }
 
 static void on_opened(struct op *op, bool ok)

@@ -15,7 +15,7 @@ struct client_call;
 struct client_call_end {
     grpc_status_code code;
     grpc_slice message;
-    const grpc_metadata_array *trailers;
+    const grpc_metadata_array *headers, *trailers;
 };
 
 /* What the owner of the call does. All must be set. */

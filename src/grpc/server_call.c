@@ -181,7 +181,7 @@ void server_call_finish(struct server_call *call, const struct server_status *st
     grpc_byte_buffer *message = answer ? grpc_raw_byte_buffer_create(answer, 1) : NULL;
     grpc_slice text = slice_copy_of(status->text);
     grpc_slice details = slice_copy_of(status->details);
-    grpc_metadata trailers[2];
+    grpc_metadata trailers[MAX_SERVER_TRAILERS + 1];
     size_t trailer_count = 0;
     const grpc_op *send_headers = headers(call);
     grpc_op ops[3];
@@ -190,8 +190,9 @@ void server_call_finish(struct server_call *call, const struct server_status *st
     if (status->details.size > 0)
         trailers[trailer_count++] = (grpc_metadata){
             .key = grpc_slice_from_static_string("grpc-status-details-bin"), .value = details};
-    if (status->also)
-        trailers[trailer_count++] = *status->also;
+    CHECK(status->trailer_count <= MAX_SERVER_TRAILERS);
+    for (size_t i = 0; i < status->trailer_count; i++)
+        trailers[trailer_count++] = status->trailers[i];
     if (send_headers)
         ops[count++] = *send_headers;
     if (message)

@@ -59,11 +59,14 @@ struct server_call {
     char *text; /* NULL: no text, or no memory for it */
 };
 
+#define MAX_SERVER_TRAILERS 64u
+
 struct server_status {
     grpc_status_code code;
     struct bytes text;
-    struct bytes details;      /* of the trailer grpc-status-details-bin; empty: no trailer */
-    const grpc_metadata *also; /* one more trailer; NULL: none */
+    struct bytes details;          /* of the trailer grpc-status-details-bin; empty: no trailer */
+    const grpc_metadata *trailers; /* more of them */
+    size_t trailer_count;          /* at most MAX_SERVER_TRAILERS */
 };
 
 struct server_call_params {

@@ -42,6 +42,11 @@
 MUST_CHECK enum err h2socket_add(int fd, enum h2guard_role role, const struct h2guard_limits *limits,
                                  const char *address, struct peer_key peer);
 
+/* A number of the caller's own for the connection at a descriptor; 0 at first. Does nothing, or
+ * gives 0, where there is none in the table. */
+void h2socket_set_mark(int fd, uint32_t mark);
+uint32_t h2socket_mark(int fd);
+
 /* How many connections that peers have opened (H2GUARD_SERVER) are in the table: all of them, and
  * those of one peer. */
 uint32_t h2socket_count(void);

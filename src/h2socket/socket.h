@@ -44,6 +44,7 @@ struct h2socket {
     enum h2guard_role role;
     char address[H2SOCKET_PEER_CAPACITY]; /* of its peer */
     struct peer_key peer;
+    _Atomic uint32_t mark; /* h2socket_set_mark() */
     struct h2socket_end *end;
     struct peer_count *count; /* of the peer, in the table's; NULL: it does not count */
 

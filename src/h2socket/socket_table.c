@@ -161,6 +161,24 @@ struct peer_key h2socket_peer(int fd, char *address, size_t capacity)
     return peer;
 }
 
+void h2socket_set_mark(int fd, uint32_t mark)
+{
+    pthread_mutex_lock(&table.lock);
+    struct h2socket *socket = socket_of(fd);
+    if (socket)
+        atomic_store_explicit(&socket->mark, mark, memory_order_relaxed);
+    pthread_mutex_unlock(&table.lock);
+}
+
+uint32_t h2socket_mark(int fd)
+{
+    pthread_mutex_lock(&table.lock);
+    const struct h2socket *socket = socket_of(fd);
+    uint32_t mark = socket ? atomic_load_explicit(&socket->mark, memory_order_relaxed) : 0;
+    pthread_mutex_unlock(&table.lock);
+    return mark;
+}
+
 struct h2socket_end *h2socket_end_retain(int fd)
 {
     pthread_mutex_lock(&table.lock);

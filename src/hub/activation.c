@@ -8,9 +8,8 @@
  *
  * Each start has a number of its own, with an inlet, an epoch and a feed of its own. An activation
  * becomes ACTIVE and STOPPING in the moment in which start() and stop() are called. It moves
- * because its context does (server, subscription, activation), or because its session or its
- * subscription asks for its end, or because its producer has ended it. end() ends it in all cases;
- * activations_discard() takes back one that never began. */
+ * because its context does (server, subscription, activation), or its session, its subscription or
+ * its producer ends it: end(). activations_discard() takes back one that never began. */
 #include "hub/activation_internal.h"
 
 #include <stdio.h>
@@ -196,7 +195,8 @@ static void call_start(struct activation *activation)
     struct subscription *subscription = activation->subscription;
     struct activation_params params = {.request = subscription->request,
                                        .deadline_ns = activation->ctx.deadline_ns,
-                                       .subscription_id = subscription->id_text};
+                                       .subscription_id = subscription->id_text,
+                                       .called = subscription->called};
     const struct ending failed = {
         .reason = FAULT_MEMORY_BUDGET, .state = PRODUCER_ENDED, .code = CODE_RESOURCE_EXHAUSTED};
 

@@ -16,6 +16,7 @@
 #include "hub/activation_internal.h"
 #include "hub/bind.h"
 #include "hub/bindings_wildcard.h"
+#include "hub/called.h"
 #include "hub/hub.h"
 #include "hub/hub_parts.h"
 #include "hub/walk_name.h"
@@ -118,7 +119,10 @@ static void bound(struct bind_walk *walk)
 {
     bindings_become_wildcard(walk->subscription);
     rebind_clear(walk->subscription);
-    activations_begin(&walk->created);
+    if (walk->subscription->called && called_is_refused(walk->subscription->called))
+        activations_discard(&walk->created, PRODUCER_ENDED);
+    else
+        activations_begin(&walk->created);
 }
 
 /* The walk ends early. The positions of sources that were not bound are in no token from now on,
@@ -189,7 +193,9 @@ static bool joins(const struct inlet *inlet)
     return producer->kind->joinable(producer);
 }
 
-/* A subscription that wants everything, and nothing of the time before, becomes a wildcard at once:
+/* Whoever calls a method of producers wants their answers, and no events of others.
+ *
+ * A subscription that wants everything, and nothing of the time before, becomes a wildcard at once:
  * some 50 ns for each shared producer. The walk then binds the others. What is wanted of the time
  * before may be much work, so such a subscription gets bindings in portions, and becomes a wildcard
  * at the end. */
@@ -198,7 +204,8 @@ static enum err join_wildcards(struct subscription *subscription, const struct b
     struct wildcard_set *set = hub_wildcards(subscription->hub);
     enum err err;
 
-    if (start->resume || start->last > 0 || !filter_wants_everything(subscription->filter))
+    if (start->resume || start->last > 0 || subscription->called ||
+        !filter_wants_everything(subscription->filter))
         return ERR_OK;
     pthread_mutex_lock(&set->lock);
     chan_change_over(subscription->chan, subscription->generation, true, 0);

@@ -70,7 +70,7 @@ void bindings_become_wildcard(struct subscription *subscription)
     struct binding_walk walk = {&subscription->bindings, &subscription->bindings};
     struct wildcard_set *set = hub_wildcards(subscription->hub);
 
-    if (subscription->ctx.state != CTX_LIVE || subscription->wildcard.in_set ||
+    if (subscription->ctx.state != CTX_LIVE || subscription->wildcard.in_set || subscription->called ||
         !filter_wants_everything(subscription->filter))
         return;
     pthread_mutex_lock(&set->lock);

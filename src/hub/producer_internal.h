@@ -34,6 +34,7 @@ struct producer_view;
 struct registry;
 struct removal;
 struct reselection;
+struct serve_entry;
 struct start_point;
 struct subscription;
 
@@ -89,6 +90,9 @@ struct producer {
     struct registry *registry;
     const struct pair *labels; /* the kind's */
     size_t label_count;
+    const struct serve_entry *serve; /* what it serves to callers of --fan-in; the kind's */
+    size_t serve_count;
+    bool serves_only;           /* it publishes nothing: it is bound to such calls only */
     struct map_node name;       /* the loop's, under the registry's lock */
     struct sorted_node by_name; /* loop only, like `name` */
     struct inlet inlet;         /* what all consumers share; of a kind that has no such thing never open */

@@ -148,7 +148,7 @@ static enum err reselect(struct rebind *rebind, struct producer *producer)
 {
     struct filter_part part;
 
-    if (producer->kind->wildcards && stays_wildcard(rebind))
+    if (producer->serves_only || (producer->kind->wildcards && stays_wildcard(rebind)))
         return ERR_OK;
     part = producer_part(producer, rebind->reselection.filter);
     if (part.answer == FILTER_NONE)

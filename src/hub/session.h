@@ -25,6 +25,11 @@ struct session_params {
     size_t label_count;
     const struct bytes *topics; /* copied */
     size_t topic_count;
+    /* PER_CONSUMER: what it serves to callers of --fan-in (event/serve_entry.h). Copied; they must
+     * be good. At most MAX_SERVE_ENTRIES. */
+    const struct bytes *serve;
+    size_t serve_count;
+    bool serves_only; /* it publishes nothing to others */
     enum session_mode mode;
     bool same_request;             /* BY_REQUEST: as if all consumers had sent an empty request */
     struct history_bounds history; /* zero: as transient producers have it. Else it is charged */

@@ -38,6 +38,8 @@ struct session {
     struct history_bounds history; /* of each stream of its own; zero: the usual one */
     struct bytes *topics;
     size_t topic_count;
+    struct serve_entry *serve; /* in that memory, too */
+    size_t serve_count;
 
     /* Any thread. */
     _Atomic uint32_t refs;

@@ -8,6 +8,7 @@
 #include "base/budget.h"
 #include "base/clock.h"
 #include "base/counters.h"
+#include "event/serve_entry.h"
 #include "hub/hub_parts.h"
 #include "hub/session.h"
 #include "route/inlet.h"
@@ -22,16 +23,19 @@ static uint8_t *copy_text(struct bytes *copy, struct bytes text, uint8_t *at)
 
 static size_t size_of_texts(const struct session_params *params)
 {
-    size_t size = params->label_count * sizeof(struct pair) + params->topic_count * sizeof(struct bytes);
+    size_t size = params->label_count * sizeof(struct pair) + params->topic_count * sizeof(struct bytes) +
+                  params->serve_count * sizeof(struct serve_entry);
 
     for (size_t i = 0; i < params->label_count; i++)
         size += params->labels[i].name.size + params->labels[i].value.size;
     for (size_t i = 0; i < params->topic_count; i++)
         size += params->topics[i].size;
+    for (size_t i = 0; i < params->serve_count; i++)
+        size += params->serve[i].size;
     return size;
 }
 
-/* Copies labels, topics and all their bytes, into one piece of memory. */
+/* Copies labels, topics, what it serves, and all their bytes, into one piece of memory. */
 static enum err copy_texts(struct session *session, const struct session_params *params)
 {
     uint8_t *at;
@@ -42,13 +46,21 @@ static enum err copy_texts(struct session *session, const struct session_params 
         return ERR_NO_MEMORY;
     session->topic_count = params->topic_count;
     session->topics = (struct bytes *)(void *)(session->labels + params->label_count);
-    at = (uint8_t *)(session->topics + params->topic_count);
+    session->serve_count = params->serve_count;
+    session->serve = (struct serve_entry *)(void *)(session->topics + params->topic_count);
+    at = (uint8_t *)(session->serve + params->serve_count);
     for (size_t i = 0; i < params->label_count; i++) {
         at = copy_text(&session->labels[i].name, params->labels[i].name, at);
         at = copy_text(&session->labels[i].value, params->labels[i].value, at);
     }
     for (size_t i = 0; i < params->topic_count; i++)
         at = copy_text(&session->topics[i], params->topics[i], at);
+    for (size_t i = 0; i < params->serve_count; i++) {
+        struct bytes text;
+
+        at = copy_text(&text, params->serve[i], at);
+        CHECK(!serve_entry_read(text, &session->serve[i])); /* it was checked */
+    }
     return ERR_OK;
 }
 
@@ -94,6 +106,9 @@ struct session *session_new(struct hub *hub, const struct session_kind *kind,
     }
     session->producer.labels = session->labels;
     session->producer.label_count = params->label_count;
+    session->producer.serve = session->serve;
+    session->producer.serve_count = session->serve_count;
+    session->producer.serves_only = params->serves_only;
     session->kind = kind;
     session->history = params->history;
     if (params->mode == SESSION_SHARED && params->history.events > 0)

@@ -8,6 +8,7 @@
 #include "base/base.h"
 #include "base/fault.h"
 
+struct called;
 struct shared_bytes;
 
 /* BY_REQUEST is for endpoints. */
@@ -26,6 +27,7 @@ struct activation_params {
     struct shared_bytes *request; /* retain it to keep it; NULL: empty */
     int64_t deadline_ns;          /* clock_mono_ns(); INT64_MAX: none */
     const char *subscription_id;
+    struct called *called; /* the call that it answers; retain it to keep it; NULL: none */
 };
 
 /* How the last upstream call of an endpoint failed. */

@@ -31,6 +31,7 @@
 #include "hub/activation_internal.h"
 #include "hub/bind_walk.h"
 #include "hub/binding.h"
+#include "hub/called.h"
 #include "hub/filter_charge.h"
 #include "hub/hub_internal.h"
 #include "hub/hub_parts.h"
@@ -60,6 +61,7 @@ static void release(struct ready *ready)
     filter_free(subscription->filter);
     filter_free(subscription->spare_filter);
     shared_bytes_release(subscription->request);
+    called_release(subscription->called);
     left_positions_fini(&subscription->left_positions);
     free(subscription->fault);
     free(subscription);
@@ -319,6 +321,7 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
     }
     chan_change_over(subscription->chan, subscription->generation, false, 0);
     subscription->hub = hub;
+    subscription->called = called_retain(params->called);
     subscription->refs = 1;
     ready_init(&subscription->ready, &ready_kind, &hub->ready);
     subscription->limits = params->limits;

@@ -10,6 +10,7 @@
 #include "route/resume_point.h"
 #include "hub/subscription_port.h"
 
+struct called;
 struct hub;
 struct subscription;
 
@@ -21,6 +22,9 @@ struct subscription_params {
     const char *peer;         /* copied */
     struct peer_key peer_key; /* whom the subscription is charged to */
     struct bytes request;     /* copied: every activation gets it */
+    /* A call that producers answer by their own method: only those that serve it are bound.
+     * Retained. NULL: a consumer of events. */
+    struct called *called;
     /* The consumer's own, clock_mono_ns(); 0 or INT64_MAX: none. It is passed to activations. */
     int64_t deadline_ns;
     /* Begin with this many matching events of each shared producer's history. 0: live. */

@@ -20,6 +20,7 @@
 #include "route/wildcard.h"
 
 struct bind_walk;
+struct called;
 struct rebind;
 struct drained_positions;
 struct hub;
@@ -86,6 +87,7 @@ struct subscription {
     int64_t started_wall_ns;
     char id_text[32];
     struct shared_bytes *request; /* NULL: empty */
+    struct called *called;        /* NULL: a consumer of events */
     const char *peer;             /* in `texts`, like the name */
     struct bytes name;
     uint8_t texts[];

@@ -288,6 +288,9 @@ class Commands(Tool):
                 "time_field": "",
                 "history_events": 0,
                 "history_bytes": 0,
+                "serve": [],
+                "serve_request_metadata": [],
+                "serve_answer_metadata": [],
             },
         )
         self.assertEqual(

@@ -59,7 +59,7 @@ void listener_fixture_open(struct listener_fixture *fixture, const struct settin
     cr_assert_eq(pipe2(fixture->pipe, O_CLOEXEC), 0);
     fixture->loop = settings ? loop_with(settings) : ample_loop();
     cr_assert_eq(listener_new(fixture->loop, &port, &fixture->listener).code, ERR_OK);
-    cr_assert_eq(listener_add(fixture->listener, address).code, ERR_OK);
+    cr_assert_eq(listener_add(fixture->listener, address, 0).code, ERR_OK);
     cr_assert_eq(listener_start(fixture->listener).code, ERR_OK);
 }
 

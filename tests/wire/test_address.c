@@ -59,7 +59,7 @@ Test(address, replaces_a_stale_socket_file_and_not_a_live_one)
     listener_fixture_open(&first, NULL, address);
 
     cr_assert_eq(listener_new(first.loop, &port, &third).code, ERR_OK);
-    status = listener_add(third, address);
+    status = listener_add(third, address, 0);
     cr_assert_eq(status.code, ERR_IO);
     cr_assert_eq(status.sys, EADDRINUSE);
     cr_assert_eq(listener_address_count(third), 0);
@@ -94,7 +94,7 @@ Test(address, does_not_remove_a_file_that_is_no_socket)
     cr_assert_geq(fd, 0);
     close(fd);
     cr_assert_eq(listener_new(loop, &port, &listener).code, ERR_OK);
-    status = listener_add(listener, address);
+    status = listener_add(listener, address, 0);
     cr_assert_eq(status.code, ERR_IO);
     cr_assert_eq(status.sys, EEXIST);
     listener_free(listener);
@@ -128,9 +128,9 @@ Test(address, refuses_malformed_and_unknown_addresses)
 
     cr_assert_eq(listener_new(loop, &port, &listener).code, ERR_OK);
     for (size_t i = 0; i < ARRAY_LEN(garbage); i++)
-        cr_assert_eq(listener_add(listener, garbage[i]).code, ERR_INVALID, "\"%s\"", garbage[i]);
+        cr_assert_eq(listener_add(listener, garbage[i], 0).code, ERR_INVALID, "\"%s\"", garbage[i]);
     snprintf(long_path, sizeof(long_path), "unix:/tmp/%0103d", 0);
-    cr_assert_eq(listener_add(listener, long_path).code, ERR_INVALID, "a path of 108 bytes");
+    cr_assert_eq(listener_add(listener, long_path, 0).code, ERR_INVALID, "a path of 108 bytes");
     cr_assert_eq(listener_address_count(listener), 0);
     listener_free(listener);
 }
@@ -145,7 +145,7 @@ Test(address, refuses_an_address_that_is_in_use)
     listener_fixture_open(&fixture, NULL, "localhost:0");
     cr_assert_eq(strncmp(listener_address(fixture.listener, 0), "127.0.0.1:", 10), 0);
     cr_assert_eq(listener_new(fixture.loop, &port, &second).code, ERR_OK);
-    status = listener_add(second, listener_address(fixture.listener, 0));
+    status = listener_add(second, listener_address(fixture.listener, 0), 0);
     cr_assert_eq(status.code, ERR_IO);
     cr_assert_eq(status.sys, EADDRINUSE);
     listener_free(second);
@@ -181,7 +181,7 @@ Test(address, an_abstract_socket_is_listened_at_and_leaves_no_file)
     h2socket_peer(fd, peer, sizeof(peer));
     cr_assert_eq(strncmp(peer, "unix:pid=", 9), 0, "%s", peer);
     cr_assert_eq(listener_new(fixture.loop, &port, &second).code, ERR_OK);
-    status = listener_add(second, address);
+    status = listener_add(second, address, 0);
     cr_assert_eq(status.code, ERR_IO);
     cr_assert_eq(status.sys, EADDRINUSE);
     listener_free(second);

@@ -86,16 +86,16 @@ Test(listener, stops_with_connections_in_every_state)
     listener_fixture_close(&fixture);
 }
 
-Test(listener, takes_sixteen_addresses_and_no_more)
+Test(listener, takes_32_addresses_and_no_more)
 {
     struct listener_port port = {.connected = listener_fixture_connected};
     OWNED(loop_free) struct loop *loop = ample_loop();
     struct listener *listener;
 
     cr_assert_eq(listener_new(loop, &port, &listener).code, ERR_OK);
-    for (size_t i = 0; i < 16; i++)
-        cr_assert_eq(listener_add(listener, "127.0.0.1:0").code, ERR_OK);
-    cr_assert_eq(listener_add(listener, "127.0.0.1:0").code, ERR_FULL);
-    cr_assert_eq(listener_address_count(listener), 16);
+    for (size_t i = 0; i < 32; i++)
+        cr_assert_eq(listener_add(listener, "127.0.0.1:0", 0).code, ERR_OK);
+    cr_assert_eq(listener_add(listener, "127.0.0.1:0", 0).code, ERR_FULL);
+    cr_assert_eq(listener_address_count(listener), 32);
     listener_free(listener);
 }

@@ -71,6 +71,12 @@ static Google__Protobuf__Duration *duration_of(Google__Protobuf__Duration *durat
     return ns != 0 ? duration : NULL;
 }
 
+/* The message's list is not changed. */
+static char **admin_texts(const char *const *texts)
+{
+    return (char **)(uintptr_t)texts;
+}
+
 /* False: out of memory. */
 static bool fill(struct parts *parts, const struct tributary_endpoint *from)
 {
@@ -84,6 +90,12 @@ static bool fill(struct parts *parts, const struct tributary_endpoint *from)
     message->tls = admin_text(from->tls);
     message->key_field = admin_text(from->key_field);
     message->time_field = admin_text(from->time_field);
+    message->serve = admin_texts(from->serve);
+    message->n_serve = from->serve_count;
+    message->serve_request_metadata = admin_texts(from->serve_request_metadata);
+    message->n_serve_request_metadata = from->serve_request_metadata_count;
+    message->serve_answer_metadata = admin_texts(from->serve_answer_metadata);
+    message->n_serve_answer_metadata = from->serve_answer_metadata_count;
     message->history_events = from->history_events;
     message->history_bytes = from->history_bytes;
     message->half_close = (Tributary__V1__Endpoint__HalfClose)from->half_close;

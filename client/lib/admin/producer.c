@@ -70,6 +70,12 @@ static bool copy_endpoint(struct parts *parts, const Tributary__V1__Endpoint *fr
         .resolve_period_ns = nanoseconds(from->resolve_period),
         .key_field = from->key_field,
         .time_field = from->time_field,
+        .serve = (const char *const *)from->serve,
+        .serve_count = from->n_serve,
+        .serve_request_metadata = (const char *const *)from->serve_request_metadata,
+        .serve_request_metadata_count = from->n_serve_request_metadata,
+        .serve_answer_metadata = (const char *const *)from->serve_answer_metadata,
+        .serve_answer_metadata_count = from->n_serve_answer_metadata,
         .history_events = from->history_events,
         .history_bytes = from->history_bytes,
     };

@@ -1,5 +1,6 @@
 /* test_endpoint_check.c - what an endpoint may be: addresses, methods, metadata, times. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -136,4 +137,71 @@ Test(endpoint_check, times_at_their_bounds)
     params = sound();
     params.idle_timeout_ns = 24 * 3600 * NS_PER_S + 1;
     refuses(&params, FAULT_OUT_OF_BOUNDS, "endpoint.idle_timeout");
+}
+
+Test(endpoint_check, serve_is_for_per_consumer_and_then_a_method_is_optional)
+{
+    const struct bytes serve[] = {of("/a.B/C"), of("/a.B/*,answer=first-ok")};
+    struct endpoint_params params = sound();
+    struct fault fault;
+
+    params.serve = serve;
+    params.serve_count = 2;
+    refuses(&params, FAULT_UNSUPPORTED, "endpoint.activation");
+    params.mode = SESSION_PER_CONSUMER;
+    cr_assert_eq(endpoint_check(&params, &fault), FAULT_NONE);
+    params.method = "";
+    cr_assert_eq(endpoint_check(&params, &fault), FAULT_NONE);
+    params.method = "a";
+    refuses(&params, FAULT_BAD_METHOD, "endpoint.method");
+}
+
+Test(endpoint_check, the_bounds_of_serve)
+{
+    static struct bytes serve[65];
+    static char texts[65][321];
+    struct endpoint_params params = sound();
+    struct fault fault;
+
+    params.mode = SESSION_PER_CONSUMER;
+    params.serve = serve;
+    for (size_t i = 0; i < 65; i++) {
+        snprintf(texts[i], sizeof(texts[i]), "/a.B/%0123zu", i);
+        serve[i] = of(texts[i]);
+    }
+    params.serve_count = 64;
+    cr_assert_eq(endpoint_check(&params, &fault), FAULT_NONE);
+    params.serve_count = 65;
+    refuses(&params, FAULT_TOO_MANY, "endpoint.serve");
+    snprintf(texts[0], sizeof(texts[0]), "/a.B/%0200d", 1);
+    serve[0] = of(texts[0]);
+    params.serve_count = 64;
+    refuses(&params, FAULT_TOO_LONG, "endpoint.serve");
+    serve[0] = of("/a.B/C,answer=some");
+    params.serve_count = 1;
+    refuses(&params, FAULT_BAD_METHOD, "endpoint.serve");
+}
+
+Test(endpoint_check, the_lists_of_metadata_of_serve)
+{
+    static const char *const wrong[] = {"",      "*",     "Upper",  "te",  "authorization", "a*b",
+                                        ":path", "grpc-", "grpc-*", "a b", "user-agent",    "tributary-end"};
+    const struct bytes serve = of("/a.B/C"), names[] = {of("x-trace"), of("x-*"), of("trace-bin")};
+    struct endpoint_params params = sound();
+    struct fault fault;
+
+    params.mode = SESSION_PER_CONSUMER;
+    params.serve_request_metadata = names;
+    params.serve_request_metadata_count = ARRAY_LEN(names);
+    refuses(&params, FAULT_EMPTY, "endpoint.serve");
+    params.serve = &serve;
+    params.serve_count = 1;
+    cr_assert_eq(endpoint_check(&params, &fault), FAULT_NONE);
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        const struct bytes name = of(wrong[i]);
+
+        params.serve_answer_metadata = &name;
+        params.serve_answer_metadata_count = 1;
+        refuses(&params, FAULT_BAD_METADATA, "endpoint.serve_answer_metadata");
+    }
 }

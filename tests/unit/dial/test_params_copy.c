@@ -20,6 +20,7 @@ Test(params_copy, has_everything_after_the_original_is_gone)
     const struct pair labels[] = {{text_bytes(texts[6]), text_bytes(texts[5])},
                                   {text_bytes(texts[5]), text_bytes(texts[7])}};
     const struct bytes requests[] = {text_bytes(texts[1]), {NULL, 0}};
+    const struct bytes serve[] = {text_bytes(texts[2]), text_bytes(texts[5])};
     const struct endpoint_params from = {.name = text_bytes(texts[0]),
                                          .address = texts[1],
                                          .method = texts[2],
@@ -32,6 +33,12 @@ Test(params_copy, has_everything_after_the_original_is_gone)
                                          .metadata_count = 1,
                                          .labels = labels,
                                          .label_count = 2,
+                                         .serve = serve,
+                                         .serve_count = 2,
+                                         .serve_request_metadata = serve + 1,
+                                         .serve_request_metadata_count = 1,
+                                         .serve_answer_metadata = serve,
+                                         .serve_answer_metadata_count = 1,
                                          .idle_timeout_ns = 7,
                                          .definition = text_bytes(texts[3])};
     struct endpoint_params *copy = params_copy(&from);
@@ -51,6 +58,10 @@ Test(params_copy, has_everything_after_the_original_is_gone)
     expect_bytes(shared_bytes_view(copy->shared_requests[0]), "host:1");
     cr_assert_eq(shared_bytes_view(copy->shared_requests[1]).size, 0);
     expect_bytes(shared_bytes_view(copy->shared_definition), "who");
+    expect_bytes(copy->serve[0], "/a/b");
+    expect_bytes(copy->serve[1], "key");
+    expect_bytes(copy->serve_request_metadata[0], "key");
+    expect_bytes(copy->serve_answer_metadata[0], "/a/b");
     cr_assert_eq(copy->idle_timeout_ns, 7);
     cr_assert_eq(copy->request_count, 2);
     params_copy_free(copy);

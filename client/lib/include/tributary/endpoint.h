@@ -96,6 +96,14 @@ struct tributary_endpoint {
      * it */
     uint32_t history_events;
     uint64_t history_bytes;
+    /* What it serves to callers of --fan-in: "/package.Service/Method", or with '*' for the method,
+     * and options behind it: see admin.proto. At most 64, 8 KiB together. Without a method it then
+     * publishes nothing to consumers. */
+    const char *const *serve;
+    size_t serve_count;
+    /* Keys of metadata that pass from such a caller to the upstream, and back: at most 32 each. */
+    const char *const *serve_request_metadata, *const *serve_answer_metadata;
+    size_t serve_request_metadata_count, serve_answer_metadata_count;
 };
 
 /* How an upstream call of an endpoint failed. */

@@ -1,0 +1,284 @@
+/* upstream_served.c - an upstream call that answers a call of a client by the method that the
+ * client has called (docs/fan-in.md). The bytes of its messages go through as they are: the event
+ * of a message is these bytes, and nothing else.
+ *
+ * DESIGN. Nothing may be lost on the way, because the method's protocol cannot say so. While the
+ * consumer's channel is full, this call is not read. One message may have come already then: it is
+ * held until the pause is over. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/budget.h"
+#include "grpc/slice_memory.h"
+#include "grpc/slices.h"
+#include "loop/loop.h"
+#include "server/dial/metadata_names.h"
+#include "server/dial/upstream_internal.h"
+
+/* A message that is smaller is copied, so that it does not keep alive a read buffer of the core. */
+#define KEEP_FROM_BYTES (64u * 1024u)
+
+static void wake(struct served_link *link)
+{
+    upstream_post_flags(container_of(link, struct upstream, served));
+}
+
+void upstream_served_init(struct upstream *upstream, struct called *called)
+{
+    list_init(&upstream->served.link);
+    upstream->served.wake = wake;
+    served_link_join(&upstream->served, served_call_of(called));
+}
+
+static const struct called *called_of(const struct upstream *upstream)
+{
+    return served_call_called(upstream->served.call);
+}
+
+/* ---- what is sent ---- */
+
+/* What the endpoint says itself comes first, and takes the place of what the client says. */
+static bool has_key(const grpc_metadata *metadata, size_t count, struct bytes key)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (bytes_same(slice_bytes(&metadata[i].key), key))
+            return true;
+    }
+    return false;
+}
+
+void upstream_served_open(const struct upstream *upstream, struct client_call_opening *opening)
+{
+    const struct upstream_plan *plan = upstream->plan;
+    size_t count;
+    const struct pair *sent = served_call_metadata(upstream->served.call, &count);
+    grpc_metadata *metadata = calloc(plan->metadata_count + count, sizeof(*metadata));
+
+    opening->method = (const char *)called_of(upstream)->method.data;
+    opening->deadline_ns = upstream->deadline_ns;
+    if (!metadata)
+        return; /* the call goes without them */
+    memcpy(metadata, plan->metadata, plan->metadata_count * sizeof(*metadata));
+    opening->metadata = metadata;
+    opening->metadata_count = plan->metadata_count;
+    for (size_t i = 0; i < count; i++) {
+        if (metadata_names_have(plan->request_names, plan->request_name_count, sent[i].name) &&
+            !has_key(plan->metadata, plan->metadata_count, sent[i].name))
+            metadata[opening->metadata_count++] =
+                (grpc_metadata){.key = slice_copy_of(sent[i].name), .value = slice_copy_of(sent[i].value)};
+    }
+}
+
+void upstream_served_opened(const struct upstream *upstream, struct client_call_opening *opening)
+{
+    const size_t own = upstream->plan->metadata_count;
+
+    if (opening->metadata == upstream->plan->metadata)
+        return;
+    for (size_t i = own; i < opening->metadata_count; i++) {
+        grpc_slice_unref(opening->metadata[i].key);
+        grpc_slice_unref(opening->metadata[i].value);
+    }
+    free(opening->metadata);
+}
+
+void upstream_served_send_next(struct upstream *upstream)
+{
+    struct shared_bytes *later = NULL;
+
+    if (upstream->call.base.sending || upstream->call.state != CLIENT_CALL_OPEN || upstream->half_closed)
+        return;
+    if (upstream->next_request > 0 && !(later = served_link_next(&upstream->served))) {
+        if (served_link_is_done(&upstream->served)) {
+            upstream->half_closed = true;
+            client_call_half_close(&upstream->call);
+        }
+        return;
+    }
+    grpc_slice message = slice_copy_of(shared_bytes_view(later ? later : upstream->request));
+    shared_bytes_release(later);
+    upstream->next_request++;
+    client_call_send(&upstream->call, message);
+    grpc_slice_unref(message);
+}
+
+/* ---- what is received ---- */
+
+static enum fault_reason no_memory(struct fault *fault)
+{
+    return fault_number(fault, FAULT_MEMORY_BUDGET, "message", budget_used(), "bytes wait already");
+}
+
+static struct chunk_memory *keep(const grpc_byte_buffer *message, struct bytes *bytes_out)
+{
+    const grpc_slice_buffer *from = &message->data.raw.slice_buffer;
+    const bool by_reference = from->count == 1 && from->length >= KEEP_FROM_BYTES;
+    grpc_slice slice = by_reference ? grpc_slice_ref(from->slices[0]) : message_copy(message);
+    struct chunk_memory *memory = slice_memory_new(slice);
+
+    if (!memory)
+        grpc_slice_unref(slice);
+    else
+        *bytes_out = slice_bytes(&slice);
+    return memory;
+}
+
+static enum fault_reason chunk_of_message(const struct upstream *upstream, const grpc_byte_buffer *message,
+                                          struct chunk **chunk_out, struct fault *fault)
+{
+    const uint32_t max_bytes = loop_settings(upstream->plan->loop)->framing.max_event_bytes;
+    const size_t size = message->data.raw.slice_buffer.length;
+    uint32_t offsets[2] = {0, (uint32_t)size};
+    const struct framing_scan scan = {
+        .offsets = offsets, .count = 1, .events_bytes = (uint32_t)size, .contiguous = true};
+    struct bytes bytes;
+    char bound[64];
+
+    if (message->data.raw.compression != GRPC_COMPRESS_NONE)
+        return fault_set(fault, FAULT_UNKNOWN_ENCODING, "message", "none");
+    if (size > max_bytes) {
+        snprintf(bound, sizeof(bound), "at most %u bytes", max_bytes);
+        return fault_number(fault, FAULT_EVENT_TOO_LARGE, "message", size, bound);
+    }
+    struct chunk_memory *memory = keep(message, &bytes);
+    if (!memory)
+        return no_memory(fault);
+    if (chunk_new(memory, bytes.data, &scan, size, chunk_out) == ERR_OK)
+        return FAULT_NONE;
+    memory->release(memory);
+    return no_memory(fault);
+}
+
+static void offer(struct upstream *upstream, struct chunk *chunk)
+{
+    upstream_offer(upstream, chunk);
+    chunk_release(chunk);
+}
+
+void upstream_served_message(struct upstream *upstream, const grpc_byte_buffer *message)
+{
+    const bool first_ok = called_of(upstream)->first_ok;
+    struct chunk *chunk;
+    struct fault fault;
+
+    if (upstream->held && first_ok) {
+        fault_set(&fault, FAULT_NOT_UNARY, "message", "one");
+        upstream_refuse(upstream, &fault);
+    } else if (chunk_of_message(upstream, message, &chunk, &fault)) {
+        upstream_refuse(upstream, &fault);
+    } else if (first_ok) {
+        upstream->held = chunk;
+    } else if (has_flag(upstream, FLAG_PAUSE)) {
+        upstream->held = chunk;
+    } else {
+        offer(upstream, chunk);
+    }
+}
+
+static void offer_held(struct upstream *upstream)
+{
+    struct chunk *chunk = upstream->held;
+
+    upstream->held = NULL;
+    offer(upstream, chunk);
+}
+
+void upstream_served_resume(struct upstream *upstream)
+{
+    if (!upstream->held || called_of(upstream)->first_ok)
+        return;
+    if (has_flag(upstream, FLAG_CANCEL)) {
+        chunk_release(upstream->held);
+        upstream->held = NULL;
+    } else if (!has_flag(upstream, FLAG_PAUSE)) {
+        offer_held(upstream);
+    }
+}
+
+/* ---- the end ---- */
+
+static void add_trailers(const struct upstream_plan *plan, const grpc_metadata_array *from,
+                         struct served_end *end, size_t *bytes)
+{
+    for (size_t i = 0; i < from->count; i++) {
+        const struct bytes key = slice_bytes(&from->metadata[i].key);
+        const struct bytes value = slice_bytes(&from->metadata[i].value);
+
+        if (!metadata_may_pass(key, value) ||
+            !metadata_names_have(plan->answer_names, plan->answer_name_count, key))
+            continue;
+        *bytes += key.size + value.size;
+        if (*bytes > MAX_SERVED_TRAILER_BYTES)
+            return;
+        served_end_add_trailer(end, &(struct pair){key, value});
+    }
+}
+
+static struct bytes details_of(const grpc_metadata_array *trailers)
+{
+    static const char key[] = "grpc-status-details-bin";
+
+    for (size_t i = 0; i < trailers->count; i++) {
+        const struct bytes value = slice_bytes(&trailers->metadata[i].value);
+
+        if (grpc_slice_str_cmp(trailers->metadata[i].key, key) != 0 || value.size > MAX_SERVED_DETAILS_BYTES)
+            continue;
+        uint8_t *copy = malloc(value.size + 1);
+        if (copy)
+            memcpy(copy, value.data, value.size);
+        return (struct bytes){copy, copy ? value.size : 0};
+    }
+    return (struct bytes){NULL, 0};
+}
+
+static void report(struct upstream *upstream, const struct client_call_end *from)
+{
+    const char *name = upstream->plan->name;
+    struct served_end *end = calloc(1, sizeof(*end) + strlen(name) + 1);
+    size_t bytes = 0;
+
+    if (!end)
+        return; /* it counts as failed */
+    list_init(&end->link);
+    strcpy(end->name, name);
+    end->code = upstream->end.code;
+    end->was_stopped = upstream_is_stopped(upstream);
+    memcpy(end->message, upstream->end.message, sizeof(end->message));
+    end->details = from ? details_of(from->trailers) : (struct bytes){NULL, 0};
+    if (from) {
+        add_trailers(upstream->plan, from->headers, end, &bytes);
+        add_trailers(upstream->plan, from->trailers, end, &bytes);
+    }
+    served_link_report(&upstream->served, end);
+}
+
+/* The answer of a unary method counts where the call has ended with OK. */
+static void end_unary(struct upstream *upstream)
+{
+    struct fault fault;
+    char text[PEER_WORDS_BYTES];
+
+    if (upstream->held && upstream->end.code == CODE_OK) {
+        offer_held(upstream);
+        return;
+    }
+    chunk_release(upstream->held);
+    upstream->held = NULL;
+    if (upstream->end.code != CODE_OK)
+        return;
+    fault_set(&fault, FAULT_NOT_UNARY, "message", "one");
+    (void)fault_message(&fault, text, sizeof(text));
+    upstream->end.code = (uint32_t)fault_code(FAULT_NOT_UNARY);
+    peer_words_copy(upstream->end.message, text_bytes(text));
+}
+
+bool upstream_served_ended(struct upstream *upstream, const struct client_call_end *end)
+{
+    if (called_of(upstream)->first_ok)
+        end_unary(upstream);
+    report(upstream, end);
+    served_link_leave(&upstream->served);
+    upstream_served_resume(upstream);
+    return !upstream->held;
+}

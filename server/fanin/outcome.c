@@ -1,0 +1,106 @@
+/* outcome.c - see outcome.h. */
+#include "server/fanin/outcome.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "event/chunk.h"
+#include "flow/producer_state.h"
+
+void outcome_init(struct outcome *outcome, struct served_call *call, enum end_rule rule)
+{
+    *outcome = (struct outcome){.call = call, .rule = rule};
+    list_init(&outcome->noted);
+    list_init(&outcome->ended);
+}
+
+static void free_parts(struct list *parts)
+{
+    list_each(node, next, parts) {
+        struct part *part = container_of(node, struct part, link);
+
+        served_end_free(part->end);
+        free(part);
+    }
+}
+
+void outcome_fini(struct outcome *outcome)
+{
+    if (!outcome->call)
+        return;
+    free_parts(&outcome->noted);
+    free_parts(&outcome->ended);
+    for (size_t i = 0; i < outcome->loss_count; i++)
+        free(outcome->losses[i].name);
+}
+
+void outcome_note_state(struct outcome *outcome, const struct feed_change *change)
+{
+    if (!change->source || (change->state != PRODUCER_ENDED && change->state != PRODUCER_REMOVED))
+        return;
+    struct part *part = calloc(1, sizeof(*part) + change->source->name_size + 1);
+    if (!part) {
+        outcome->is_incomplete = true;
+        return;
+    }
+    part->code = change->code;
+    peer_words_copy(part->message, text_bytes(change->message));
+    memcpy(part->name, change->source->name, change->source->name_size);
+    list_append(&outcome->noted, &part->link);
+}
+
+static struct part_loss *loss_of(struct outcome *outcome, const char *name, uint32_t reason)
+{
+    for (size_t i = 0; i < outcome->loss_count; i++) {
+        struct part_loss *loss = &outcome->losses[i];
+
+        if (loss->reason == reason && strcmp(loss->name, name) == 0)
+            return loss;
+    }
+    if (outcome->loss_count == MAX_OUTCOME_LOSSES)
+        return NULL;
+    struct part_loss *loss = &outcome->losses[outcome->loss_count];
+    *loss = (struct part_loss){.name = strdup(name), .reason = reason};
+    if (!loss->name)
+        return NULL;
+    outcome->loss_count++;
+    return loss;
+}
+
+void outcome_note_loss(struct outcome *outcome, const struct lost_note *note)
+{
+    struct part_loss *loss = loss_of(outcome, note->source ? note->source->name : "", note->reason);
+
+    outcome->lost += note->count;
+    if (loss)
+        loss->count += note->count;
+}
+
+/* Only what the upstream itself has ended with OK is complete. */
+static void look_at(struct outcome *outcome, struct part *part)
+{
+    part->end = served_call_end_of(outcome->call, part->name);
+    if (part->end && !part->end->was_stopped) {
+        part->code = part->end->code;
+        memcpy(part->message, part->end->message, sizeof(part->message));
+    } else if (part->code == CODE_OK) {
+        part->code = CODE_UNAVAILABLE;
+        peer_words_copy(part->message, text_bytes("the endpoint was removed"));
+    }
+    if (part->code == CODE_OK)
+        outcome->good_count++;
+    else if (outcome->bad_count++ == 0)
+        outcome->bad = part;
+}
+
+bool outcome_update(struct outcome *outcome)
+{
+    struct list *node;
+
+    while ((node = list_first(&outcome->noted))) {
+        list_remove(node);
+        list_append(&outcome->ended, node);
+        look_at(outcome, container_of(node, struct part, link));
+    }
+    return outcome->rule == END_FAIL_FAST && outcome->bad_count > 0;
+}

@@ -1,0 +1,58 @@
+/* called.h - a call of a client that producers answer by their own method (docs/fan-in.md), as the
+ * hub sees it. It is a subscription that is bound to those producers that serve the method.
+ *
+ * Threads: references any; the rest is the loop's until `is_settled` is set. Then the rules are
+ * constant. */
+#ifndef TRIBUTARY_HUB_CALLED_H
+#define TRIBUTARY_HUB_CALLED_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/base.h"
+#include "event/serve_entry.h"
+
+/* Embedded in the caller's object. Zeroed with `refs` 1, `free` and `method` it is ready. */
+struct called {
+    _Atomic uint32_t refs;
+    void (*free)(struct called *called);
+    struct bytes method; /* "/package.Service/Method"; constant */
+    uint32_t serving;    /* producers that serve the method, whether they are selected or not */
+    uint32_t selected;   /* producers that were bound */
+    /* The rules of the call: what all of these have in common. */
+    bool one_request; /* one of them allows no more */
+    bool first_ok, refuse_many;
+    bool is_settled; /* the rules do not change any more: who joins later follows them */
+};
+
+static inline struct called *called_retain(struct called *called)
+{
+    if (called)
+        atomic_fetch_add_explicit(&called->refs, 1, memory_order_relaxed);
+    return called;
+}
+
+static inline void called_release(struct called *called)
+{
+    if (called && atomic_fetch_sub_explicit(&called->refs, 1, memory_order_acq_rel) == 1)
+        called->free(called);
+}
+
+/* More than one producer was bound, and one of them allows only one. Then none is called. */
+static inline bool called_is_refused(const struct called *called)
+{
+    return called->refuse_many && called->selected > 1;
+}
+
+/* A producer that serves the method by this entry is bound. */
+static inline void called_add(struct called *called, const struct serve_entry *entry)
+{
+    called->selected++;
+    if (called->is_settled)
+        return;
+    called->one_request |= !entry->many_requests;
+    called->first_ok |= entry->answer == SERVE_FIRST_OK;
+    called->refuse_many |= entry->answer == SERVE_REFUSE;
+}
+
+#endif
