@@ -5,14 +5,10 @@
 
 #include "client/tool/exits.h"
 #include "client/tool/cli.h"
+#include "client/tool/completion_fish.h"
 #include "client/tool/completion_names.h"
 #include "client/tool/verb_list.h"
 #include "client/tool/verbs.h"
-
-static bool has_value(const struct option *option)
-{
-    return option->kind != OPTION_FLAG && option->kind != OPTION_IGNORED && option->kind != OPTION_EVERY;
-}
 
 static void put_names(const struct option *option, const char *between)
 {
@@ -25,7 +21,7 @@ static void put_names(const struct option *option, const char *between)
  * knows, a file, or anything. */
 static void put_value(const struct option *option)
 {
-    if (!has_value(option))
+    if (!option_needs_value(option))
         return;
     printf("            ");
     put_names(option, "|");
@@ -147,7 +143,7 @@ static void put_bash(void)
     put_words(NULL);
     printf("' -- \"$now\"))\n        return\n    fi\n    case $verb in\n");
     put_groups(NULL);
-    printf("    completion) words='bash zsh' ;;\n    esac\n"
+    printf("    completion) words='bash fish zsh' ;;\n    esac\n"
            "    if [ -n \"$words\" ] && [ \"$COMP_CWORD\" -eq $((at + 1)) ] && [ \"${now#-}\" = \"$now\" ]; "
            "then\n"
            "        COMPREPLY=($(compgen -W \"$words\" -- \"$now\"))\n        return\n    fi\n"
@@ -193,11 +189,13 @@ static int run(const struct verb *verb, int argc, char **argv)
             put_bash();
         else if (arguments.count == 1 && strcmp(arguments.items[0], "zsh") == 0)
             put_zsh();
+        else if (arguments.count == 1 && strcmp(arguments.items[0], "fish") == 0)
+            completion_put_fish();
         else if (arguments.count >= 2 && strcmp(arguments.items[0], "names") == 0)
             result = completion_names(verb, &settings, arguments.items[1],
                                       arguments.count > 2 ? arguments.items[2] : "");
         else
-            result = cli_wrong(verb, "which shell: bash or zsh?");
+            result = cli_wrong(verb, "which shell: bash, fish or zsh?");
     }
     cli_free(verb, &settings, &arguments);
     return result;
@@ -206,11 +204,12 @@ static int run(const struct verb *verb, int argc, char **argv)
 static const struct example examples[] = {
     {"source <(tributary completion bash)", "in this shell, from now on"},
     {"tributary completion zsh > \"${fpath[1]}/_tributary\"", "for zsh, once and for all"},
+    {"tributary completion fish > ~/.config/fish/completions/tributary.fish", "the same for fish"},
 };
 
 const struct verb verb_completion = {
     .name = "completion",
-    .arguments = "bash|zsh|names KIND [BEGINNING]",
+    .arguments = "bash|fish|zsh|names KIND [BEGINNING]",
     .max_arguments = 3,
     .summary = "print the completion of command lines for a shell, or names for it",
     .text = "An installed tributary brings it along; this is for one that is not installed. The script asks "

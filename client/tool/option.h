@@ -49,6 +49,12 @@ struct option {
     const char *help;
 };
 
+/* Whether a value must follow the option. */
+static inline bool option_needs_value(const struct option *option)
+{
+    return option->kind != OPTION_FLAG && option->kind != OPTION_IGNORED && option->kind != OPTION_EVERY;
+}
+
 /* The bounds of an option's number, count, bytes or duration. Both are allowed. */
 struct option_bounds {
     const char *name; /* of the option */

@@ -17,7 +17,7 @@ DOCUMENTS = "share/doc/tributary"
 FILES = {
     "SERVER": "bin/tributaryd lib/systemd/system/tributaryd.service share/man/man8/tributaryd.8",
     "TOOL": """bin/tributary share/man/man1/tributary.1 share/bash-completion/completions/tributary
-        share/zsh/site-functions/_tributary""",
+        share/zsh/site-functions/_tributary share/fish/vendor_completions.d/tributary.fish""",
     "CLIENT": """include/tributary/tributary.h include/tributary/version.h
         share/tributary/proto/tributary/v1/event.proto share/tributary/proto/tributary/v1/publisher.proto
         share/tributary/proto/tributary/v1/subscriber.proto share/tributary/proto/tributary/v1/admin.proto""",

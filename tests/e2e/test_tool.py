@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import termios
 import time
 import unicodedata
@@ -123,6 +124,25 @@ class Completion(WithSessions, Tool):
         self.assertIn("names of what", self.run_tool("completion", "names", "nonsense", code=2)[1])
         for stream in streams:
             stream.finish()
+
+    def test_K5_fish_asks_the_server_for_names(self):
+        stream = self.publishing("web-1")
+        stream.send([event()])
+        eventually(lambda: self.daemon.producer("web-1"), "it published")
+        tool = binary("tributary")
+        script = subprocess.check_output([tool, "completion", "fish"], text=True)
+        with tempfile.TemporaryDirectory(prefix="tributary-fish-") as home:
+            environment = dict(os.environ, HOME=home, XDG_CONFIG_HOME=home, XDG_DATA_HOME=home)
+            environment["PATH"] = f"{os.path.dirname(os.path.abspath(tool))}:{os.environ['PATH']}"
+
+            def offered(words):
+                asked = f"complete -C 'tributary sub -s {self.daemon.address} {words}'"
+                command = ["fish", "--no-config", "-c", f"{script}{asked}"]
+                return subprocess.check_output(command, text=True, env=environment, timeout=PATIENCE)
+
+            for words in ("we", "-p we", "--producer=we"):
+                eventually(lambda: "web-1" in offered(words), f"{words} gets web-1")
+        stream.finish()
 
     def test_K5_topics_of_sessions_are_completed(self):
         self.session("s", topics=["orders", "orders.late", "other"]).wait_welcome()

@@ -5,7 +5,7 @@ every verb.
 Usage: pages.py TRIBUTARY TRIBUTARYD
 """
 
-import re, shutil, subprocess, sys, unittest
+import os, re, shutil, subprocess, sys, tempfile, unittest
 
 TOOL, DAEMON = sys.argv[1:3]
 
@@ -126,12 +126,55 @@ class Pages(unittest.TestCase):
         )
         self.assertEqual(self.complete("pub", "--follow", __file__[:-1]), [__file__])
         self.assertEqual(self.complete("sub", "--server", ""), [])
-        self.assertEqual(self.complete("completion", ""), ["bash", "zsh"])
+        self.assertEqual(self.complete("completion", ""), ["bash", "fish", "zsh"])
 
     def test_zsh_gets_the_same_in_its_own_dress(self):
         zsh, bash = run(TOOL, "completion", "zsh"), run(TOOL, "completion", "bash")
         self.assertTrue(zsh.startswith("#compdef tributary\n") and zsh.endswith(bash))
-        self.assertNotEqual(subprocess.run([TOOL, "completion", "fish"], capture_output=True).returncode, 0)
+        self.assertNotEqual(subprocess.run([TOOL, "completion", "tcsh"], capture_output=True).returncode, 0)
+
+    def fish(self, *lines):
+        """What fish offers for each command line, without the descriptions."""
+        with tempfile.TemporaryDirectory(prefix="tributary-fish-") as home:
+            script = run(TOOL, "completion", "fish")
+            for line in lines:
+                quoted = line.replace("\\", "\\\\").replace("'", "\\'")
+                script += f"complete -C '{quoted}'; echo ==\n"
+            environment = dict(os.environ, HOME=home, XDG_CONFIG_HOME=home, XDG_DATA_HOME=home)
+            environment["PATH"] = f"{os.path.dirname(TOOL)}:{os.environ['PATH']}"
+            environment["TRIBUTARY_SERVER"] = "unix:/nonexistent/socket"
+            done = subprocess.run(
+                ["fish", "--no-config", "-c", script], capture_output=True, text=True, env=environment
+            )
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        blocks = done.stdout.split("==\n")[:-1]
+        return [[row.split("\t")[0] for row in block.splitlines()] for block in blocks]
+
+    def test_fish_gets_every_option_of_every_verb(self):
+        names = list(verbs())
+        for verb, found in zip(names, self.fish(*(f"tributary {verb} -" for verb in names))):
+            for name, letter in options_in(run(TOOL, "help", *verb.split())).items():
+                self.assertIn("--" + name, found, verb)
+                if letter:
+                    self.assertIn("-" + letter, found, verb)
+
+    def test_fish_gets_verbs_choices_and_files(self):
+        first, second, helps, choices, files, none, shells = self.fish(
+            "tributary ",
+            "tributary producers ",
+            "tributary help subs k",
+            "tributary sub --overflow d",
+            f"tributary pub --follow {__file__[:-1]}",
+            "tributary sub --server ",
+            "tributary completion ",
+        )
+        self.assertEqual(set(first), {verb.split()[0] for verb in verbs()} | {"help"})
+        self.assertEqual(set(second), {"ls", "get", "add", "update", "rm", "drain", "watch"})
+        self.assertEqual(helps, ["kick"])
+        self.assertEqual(set(choices), {"drop-oldest", "drop-newest", "disconnect"})
+        self.assertEqual(files, [__file__])
+        self.assertEqual(none, [])
+        self.assertEqual(set(shells), {"bash", "fish", "zsh"})
 
 
 unittest.main(argv=sys.argv[:1])
