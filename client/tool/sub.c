@@ -2,9 +2,11 @@
  * error. sub_stream.c handles what arrives. */
 #include "client/tool/sub_stream.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/file_bytes.h"
@@ -25,7 +27,7 @@ struct settings {
     uint64_t buffer_events, buffer_bytes, batch_events, batch_bytes;
     int64_t max_age_ns, block_timeout_ns, linger_ns, heartbeat_ns, for_ns;
     uint64_t count, last, credit;
-    const char *request, *until;
+    const char *request, *until, *sort_window, *sort_field;
     bool consume;
     bool fail_on_loss, totals, quiet, no_reconnect;
 };
@@ -75,6 +77,28 @@ static int read_until(const struct verb *verb, const char *value,
     return EXITS_OK;
 }
 
+/* Reads the value of --sort-window: DURATION[,N]. The server has further bounds, and names them. */
+static int read_sort_window(const struct verb *verb, const char *value,
+                            struct tributary_subscriber_options *options)
+{
+    const char *comma = value ? strchr(value, ',') : NULL;
+    char duration[32], fault[QUANTITY_FAULT_CAPACITY];
+    uint64_t number = 0;
+
+    if (!value)
+        return options->sort_field ? cli_wrong(verb, "--sort-field: only with --sort-window") : EXITS_OK;
+    snprintf(duration, sizeof(duration), "%.*s", comma ? (int)MIN_OF(comma - value, 31) : 31, value);
+    if (!quantity_parse(QUANTITY_DURATION, duration, (struct quantity_bounds){1, 60 * NS_PER_S}, &number,
+                        fault))
+        return cli_wrong(verb, "--sort-window '%s': %s", value, fault);
+    options->sort_window_ns = (int64_t)number;
+    if (comma &&
+        !quantity_parse(QUANTITY_NUMBER, comma + 1, (struct quantity_bounds){1, UINT32_MAX}, &number, fault))
+        return cli_wrong(verb, "--sort-window '%s': the number of events: %s", value, fault);
+    options->sort_events = comma ? (uint32_t)number : 0;
+    return EXITS_OK;
+}
+
 static int fill(const struct verb *verb, const struct settings *settings, const struct selection *selection,
                 struct tributary_subscriber_options *options)
 {
@@ -99,8 +123,11 @@ static int fill(const struct verb *verb, const struct settings *settings, const 
         .start_last = (uint32_t)settings->last,
         .consume = settings->consume || settings->credit > 0,
         .credit_events = settings->credit,
+        .sort_field = settings->sort_field,
     };
-    return read_until(verb, settings->until, options);
+    int result = read_sort_window(verb, settings->sort_window, options);
+
+    return result == EXITS_OK ? read_until(verb, settings->until, options) : result;
 }
 
 static int subscribe(const struct verb *verb, const struct settings *settings,
@@ -189,6 +216,11 @@ static const struct option options[] = {
      "with block: how long producers may be held back (default: 100ms)"},
     {0, "linger", OPTION_DURATION, "DURATION", OFFSET(linger_ns),
      "how long events may be gathered under load (default: 0.5ms)"},
+    {0, "sort-window", OPTION_TEXT, "DURATION[,N]", OFFSET(sort_window),
+     "hold events for so long, at most N of them (default: half of --buffer-events), and print them in the "
+     "order of their times"},
+    {0, "sort-field", OPTION_TEXT, "NUMBERS", OFFSET(sort_field),
+     "with --sort-window: the time is in this field of the data, such as 1.3 (default: the event's own)"},
     {0, "max-batch-events", OPTION_NUMBER, "N", OFFSET(batch_events),
      "events in one message (default: 4096)"},
     {0, "max-batch-bytes", OPTION_BYTES, "BYTES", OFFSET(batch_bytes),
@@ -238,6 +270,8 @@ static const struct example examples[] = {
      "by topic and type, for another program"},
     {"tributary sub --overflow block --fail-on-loss -n 1000 web",
      "a thousand events without a gap, or exit code 5"},
+    {"tributary sub --sort-window 100ms --buffer-events 64K",
+     "all producers, in the order of the events' times"},
     {"tributary sub -v 'web-*'", "with topics, keys, types and headers"},
     {"tributary sub --for 10s --totals", "ten seconds, and the totals"},
     {"tributary sub -o raw --request error --until ended grep",

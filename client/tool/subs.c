@@ -59,6 +59,8 @@ static json_t *settings_of(const struct tributary_settings *settings)
     table_put_number(object, "max_batch_events", settings->max_batch_events);
     table_put_number(object, "max_batch_bytes", settings->max_batch_bytes);
     table_put_number(object, "heartbeat_ns", (uint64_t)settings->heartbeat_ns);
+    table_put_number(object, "sort_window_ns", (uint64_t)settings->sort_window_ns);
+    table_put_number(object, "sort_events", settings->sort_events);
     return object;
 }
 
@@ -96,6 +98,8 @@ static json_t *json_of(const struct tributary_subscription *subscription)
     json_object_set_new(object, "blocked", json_boolean(subscription->blocked));
     json_object_set_new(object, "fallback_active", json_boolean(subscription->fallback_active));
     json_object_set_new(object, "draining", json_boolean(subscription->draining));
+    table_put_number(object, "sorted_late", subscription->sorted_late);
+    table_put_number(object, "sort_full", subscription->sort_full);
     return object;
 }
 

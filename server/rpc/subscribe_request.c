@@ -13,6 +13,7 @@
 #include "flow/chan_limits.h"
 #include "route/history.h"
 #include "server/rpc/decode.h"
+#include "server/rpc/sort_request.h"
 #include "server/rpc/token.h"
 #include "tributary/v1/subscriber.pb-c.h"
 
@@ -315,6 +316,8 @@ enum fault_reason subscribe_request_read(const ProtobufCMessage *unpacked,
     if (!reason)
         reason = buffer_read(message->buffer, ranges, &request.params.limits, fault);
     if (!reason)
+        reason = sort_window_read(message->sort_window, &request.params.limits, fault);
+    if (!reason)
         reason = sender_read(message, ranges, &request, fault);
     if (!reason)
         reason = start_read(message->start, &request, fault);
@@ -358,5 +361,7 @@ void settings_write(const struct subscribe_request *request, uint32_t revision, 
     settings.max_batch_bytes = request->max_batch_bytes;
     settings.heartbeat_interval_nanos = (uint64_t)request->heartbeat_ns;
     settings.revision = revision;
+    settings.sort_duration_nanos = (uint64_t)limits->sort.duration_ns;
+    settings.sort_events = limits->sort.max_events;
     encode(&settings.base, block);
 }

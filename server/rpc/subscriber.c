@@ -315,6 +315,7 @@ void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *mes
                                        .batch_events = request->max_batch_events,
                                        .batch_bytes = request->max_batch_bytes,
                                        .states = request->states,
+                                       .sorts = request->params.limits.sort.duration_ns > 0,
                                        .limit_events = request->limit_events};
     subscriber->sender = sender_new(call, &settings, &sender_port, subscriber);
     if (!subscriber->sender) {

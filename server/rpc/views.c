@@ -224,6 +224,8 @@ void subscription_write(const struct subscription_view *view, bool sources, stru
     subscription.blocked = stats.blocked;
     subscription.fallback_active = stats.fallback_active;
     subscription.draining = view->draining;
+    subscription.sorted_late = stats.sorted_late;
+    subscription.sort_full = stats.sort_full;
     encode(&subscription.base, answer);
     if (view->port->settings) {
         view->port->settings(view->ctx, &settings);

@@ -75,6 +75,20 @@ static uint32_t max_dequeue(const struct sender *sender)
     return (uint32_t)MIN_OF(sender->settings.batch_events, credit_events(&sender->credit, sender->chan));
 }
 
+/* Events of a channel that sorts become due one by one, and go in messages: one for each linger. */
+#define MAX_SORTED_LINGER_NS NS_PER_MS
+
+/* When a channel that sorts lets events go. INT64_MAX: it does not sort, or nothing is held. */
+static int64_t sorted_due_at(const struct sender *sender)
+{
+    const int64_t linger_ns = MIN_OF(sender->settings.linger_ns, MAX_SORTED_LINGER_NS);
+    const int64_t due_ns = sender->settings.sorts ? chan_due_at(sender->chan) : INT64_MAX;
+
+    if (due_ns == INT64_MAX || chan_state(sender->chan) != CHAN_OPEN)
+        return due_ns;
+    return MAX_OF(due_ns, sender->events_at_ns + linger_ns);
+}
+
 /* Dequeues a batch. True: more could be dequeued right away. */
 static bool dequeue(struct sender *sender, int64_t now_ns)
 {
@@ -88,6 +102,10 @@ static bool dequeue(struct sender *sender, int64_t now_ns)
         return false;
     }
     sender->no_credit_since_ns = INT64_MAX;
+    if (sender->settings.sorts && sorted_due_at(sender) > now_ns) {
+        chan_rearm(sender->chan);
+        return false;
+    }
     max_bytes = MIN_OF(max_bytes, credit_bytes(&sender->credit));
     max_bytes = MIN_OF(max_bytes, MAX_OF(sender->socket.writable, 1u));
     bool more = chan_dequeue(sender->chan, &sender->batch, max, max_bytes, now_ns);
@@ -163,7 +181,7 @@ static void check_credit(const struct sender *sender, int64_t now_ns)
  * high, the messages that are saved cost more than all else. */
 static bool lingers(const struct sender *sender, int64_t now_ns)
 {
-    if (!wire_busy(sender->thread) || sender->notes.size > 0)
+    if (!wire_busy(sender->thread) || sender->notes.size > 0 || sender->settings.sorts)
         return false;
     if (!cq_is_behind(sender->cq) && !sender->rate.is_high)
         return false;
@@ -204,6 +222,8 @@ static void set_timer(struct sender *sender, bool lingering, int64_t now_ns)
             at_ns = earlier(at_ns, sender->sent_at_ns + sender->settings.heartbeat_ns);
         if (sender->moved)
             at_ns = earlier(at_ns, sender->reported_at_ns + sender->settings.progress_ns);
+        if (sender->no_credit_since_ns == INT64_MAX)
+            at_ns = earlier(at_ns, sorted_due_at(sender));
     }
     cq_timer_set(sender->cq, &sender->timer, MAX_OF(at_ns, now_ns + 1)); /* never twice in one turn */
 }

@@ -15,6 +15,7 @@ struct sender_settings {
     uint32_t batch_events; /* the most in one message */
     uint32_t batch_bytes;
     bool states;           /* report ProducerStatus */
+    bool sorts;            /* the channel holds events to sort them: chan_due_at() says when some may go */
     uint64_t limit_events; /* end after so many events were delivered; 0: no limit */
 };
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "flow/chan_internal.h"
+#include "flow/order_internal.h"
 
 #define FIRST_CAPACITY 16
 
@@ -26,7 +27,8 @@ static bool batch_grow(struct chan_batch *batch)
 }
 
 /* Moves the first `count` events of the entry into the batch, which has room for them. */
-static void move_to_batch(struct chan *chan, struct entry *entry, uint32_t count, struct chan_batch *batch)
+static INLINE void move_to_batch(struct chan *chan, struct entry *entry, uint32_t count,
+                                 struct chan_batch *batch)
 {
     struct range range = entry->range;
     uint32_t bytes;
@@ -60,8 +62,8 @@ static void move_to_batch(struct chan *chan, struct entry *entry, uint32_t count
 
 /* How many events of the entry still fit into the batch. A batch takes its first event whatever its
  * size. */
-static uint32_t count_fitting(const struct entry *entry, const struct chan_batch *batch, uint32_t max_events,
-                              uint64_t max_bytes)
+static INLINE uint32_t count_fitting(const struct entry *entry, const struct chan_batch *batch,
+                                     uint32_t max_events, uint64_t max_bytes)
 {
     struct range range = entry->range;
     uint32_t count;
@@ -73,28 +75,71 @@ static uint32_t count_fitting(const struct entry *entry, const struct chan_batch
     return count == 0 && batch->events == 0 ? 1 : count;
 }
 
-bool chan_dequeue(struct chan *chan, struct chan_batch *batch, uint32_t max_events, uint64_t max_bytes,
-                  int64_t now_ns)
-{
-    SCRATCH struct deferred deferred;
-    struct list *node;
-    bool more;
+/* Sorted events that are moved under one lock, because each costs a look at its time. */
+#define MAX_SORTED 1024u
 
-    CHECK(batch->count == 0 && max_events > 0 && max_bytes > 0);
-    chan_enter(chan, &deferred);
+/* Drops an entry that is too old. False: it is not. */
+static inline bool drop_expired(struct chan *chan, struct entry *entry, int64_t now_ns)
+{
+    if (!chan_expired(chan, entry, now_ns))
+        return false;
+    chan_drop(chan, entry, entry->range.last - entry->range.first, LOSS_EXPIRED);
+    return true;
+}
+
+static INLINE void dequeue_oldest(struct chan *chan, struct chan_batch *batch, uint32_t max_events,
+                                  uint64_t max_bytes, int64_t now_ns)
+{
+    struct list *node;
+
     while (!chan_at_mark(chan) && (node = list_first(&chan->waiting_entries))) {
         struct entry *entry = container_of(node, struct entry, in_chan);
         uint32_t count;
 
-        if (chan_expired(chan, entry, now_ns)) {
-            chan_drop(chan, entry, entry->range.last - entry->range.first, LOSS_EXPIRED);
+        if (drop_expired(chan, entry, now_ns))
             continue;
-        }
         count = count_fitting(entry, batch, max_events, max_bytes);
         if (count == 0 || !batch_grow(batch))
             break;
         move_to_batch(chan, entry, count, batch);
     }
+}
+
+/* The same in the order of times. */
+static NOINLINE void dequeue_sorted(struct chan *chan, struct chan_batch *batch, uint32_t max_events,
+                                    uint64_t max_bytes, int64_t now_ns)
+{
+    uint32_t allowed;
+
+    max_events = MIN_OF(max_events, MAX_SORTED);
+    while (!chan_at_mark(chan) && (allowed = order_allowed(chan, now_ns)) > 0) {
+        struct entry *entry = order_first(chan->order);
+        struct feed *feed = entry->range.feed;
+        uint32_t count;
+
+        if (drop_expired(chan, entry, now_ns))
+            continue;
+        count = MIN_OF(allowed, count_fitting(entry, batch, max_events, max_bytes));
+        if (count == 0 || !batch_grow(batch))
+            break;
+        count = order_advance(chan, entry, count, now_ns);
+        move_to_batch(chan, entry, count, batch);
+        order_head_changed(chan, feed);
+    }
+}
+
+bool chan_dequeue(struct chan *chan, struct chan_batch *batch, uint32_t max_events, uint64_t max_bytes,
+                  int64_t now_ns)
+{
+    SCRATCH struct deferred deferred;
+    bool more;
+
+    CHECK(batch->count == 0 && max_events > 0 && max_bytes > 0);
+    chan_enter(chan, &deferred);
+    if (LIKELY(!chan->order))
+        dequeue_oldest(chan, batch, max_events, max_bytes, now_ns);
+    else
+        dequeue_sorted(chan, batch, max_events, max_bytes, now_ns);
     chan->share_bytes = list_empty(&chan->parked_entries)
                             ? 0
                             : MIN_OF(chan->share_bytes + batch->bytes / 2, chan->limits.max_bytes);
@@ -104,6 +149,8 @@ bool chan_dequeue(struct chan *chan, struct chan_batch *batch, uint32_t max_even
         chan->fallback_since_ns = chan->fallback_active ? now_ns : INT64_MAX;
     chan->largest_batch = MAX_OF(chan->largest_batch, batch->count);
     more = chan->waiting.events > 0 || chan_at_mark(chan);
+    if (more && chan->order)
+        more = order_allowed(chan, now_ns) > 0 || chan_at_mark(chan);
     chan->at_mark = false;
     chan->armed = true;
     deferred.notify = false; /* the taker is looking right now */
@@ -111,10 +158,31 @@ bool chan_dequeue(struct chan *chan, struct chan_batch *batch, uint32_t max_even
     return more;
 }
 
+int64_t chan_due_at(struct chan *chan)
+{
+    SCRATCH struct deferred deferred;
+    int64_t due_ns;
+
+    chan_enter(chan, &deferred);
+    due_ns = chan_at_mark(chan) ? 0 : order_due_at(chan);
+    chan_leave(chan);
+    return due_ns;
+}
+
+/* The entry that chan_dequeue() gives first. NULL: nothing waits. */
+static const struct entry *next_entry(const struct chan *chan)
+{
+    struct list *node = list_first(&chan->waiting_entries);
+
+    if (chan->order)
+        return order_first(chan->order);
+    return node ? container_of(node, struct entry, in_chan) : NULL;
+}
+
 uint32_t chan_next_bytes(struct chan *chan)
 {
     SCRATCH struct deferred deferred;
-    struct list *node;
+    const struct entry *next;
     uint32_t bytes = 0;
 
     chan_enter(chan, &deferred);
@@ -122,11 +190,8 @@ uint32_t chan_next_bytes(struct chan *chan)
         chan_expire(chan);
         chan_update(chan);
     }
-    if ((node = list_first(&chan->waiting_entries))) {
-        const struct range *range = &container_of(node, struct entry, in_chan)->range;
-
-        bytes = chunk_bytes(range->chunk, range->first, range->first + 1);
-    }
+    if ((next = next_entry(chan)))
+        bytes = chunk_bytes(next->range.chunk, next->range.first, next->range.first + 1);
     chan_leave(chan);
     return bytes;
 }

@@ -29,11 +29,18 @@ struct chan_batch {
 };
 
 /* Moves waiting events, oldest first, into an empty *batch: at most `max_events` and `max_bytes`. A
- * single event that is larger goes alone. Drops events that are too old.
+ * single event that is larger goes alone. Drops events that are too old. Where events are sorted,
+ * it moves those that may go, in the order of their times.
  *
- * Returns true when more events wait, or a mark does. When memory runs out the batch is shorter. */
+ * Returns true when more events wait that may go, or a mark does. When memory runs out the batch is
+ * shorter. */
 bool chan_dequeue(struct chan *chan, struct chan_batch *batch, uint32_t max_events, uint64_t max_bytes,
                   int64_t now_ns);
+
+/* Where events are sorted (chan_limits.sort): when chan_dequeue() may give some that it does not
+ * give yet, clock_mono_ns(). 0: now. INT64_MAX: nothing waits. readable() is called where the
+ * moment comes nearer. */
+int64_t chan_due_at(struct chan *chan);
 
 /* Called in place of chan_dequeue() where nothing may be sent: readable() is called again for what
  * comes next. */

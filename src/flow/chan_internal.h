@@ -40,9 +40,9 @@
  *
  * Deferred work. Callbacks and the freeing of memory wait in `struct deferred` until chan_leave().
  *
- * Files are layers, and call lower ones only: keys.c, source_set.c; feed_table.c, feed_pause.c,
- * feed_report.c; entry.c; chan_lock.c; feed.c, chan_life.c, chan_report.c, chan_stats.c;
- * shared_feed.c, overflow.c; latest.c, park.c; put.c, chan_batch.c, shed.c.
+ * Files are layers, and call lower ones only: keys.c, source_set.c, order.c; feed_table.c,
+ * feed_pause.c, feed_report.c; entry.c; chan_lock.c; feed.c, chan_life.c, chan_report.c,
+ * chan_stats.c; shared_feed.c, overflow.c; latest.c, park.c; put.c, chan_batch.c, shed.c.
  *
  * Threads: all runs between chan_enter() and chan_leave(), where it does not say otherwise. */
 #ifndef TRIBUTARY_FLOW_CHAN_INTERNAL_H
@@ -106,11 +106,11 @@ struct chan {
     struct unreported unattributed;    /* losses for which there was no memory for a feed */
     pthread_cond_t announced;          /* a silenced feed is no longer `announcing` */
     struct keys *keys;                 /* with LATEST_PER_KEY */
+    struct order *order;               /* where events are sorted */
     /* What chan_admit_share() may still admit: half of the bytes that were dequeued while something
      * was parked, less the bytes that it has admitted. */
     uint64_t share_bytes;
-    /* Feeds by minus their waiting bytes. Dequeuing leaves a key too low; chan_heaviest() corrects
-     * it when the feed comes first. */
+    /* Feeds by minus their waiting bytes. A key may be too low, until chan_heaviest() looks. */
     struct heap heaviest;
     struct entry *free_entries;
     struct slab *slabs;

@@ -4,6 +4,7 @@
 #include "base/counters.h"
 #include "base/fsm.h"
 #include "flow/chan_internal.h"
+#include "flow/order_internal.h"
 
 static const struct fsm machine = {
     .name = "channel",
@@ -80,6 +81,8 @@ static void check_limits(const struct chan_limits *limits)
     CHECK(limits->max_events > 0 && limits->max_bytes > 0 && limits->max_age_ns >= 0 &&
           limits->block_timeout_ns >= 0);
     CHECK(limits->overflow < OVERFLOW_COUNT);
+    CHECK(limits->sort.duration_ns == 0 || (limits->sort.duration_ns > 0 && limits->sort.max_events > 0 &&
+                                            limits->sort.max_events <= limits->max_events / 2));
     CHECK(limits->overflow > OVERFLOW_BLOCK ||
           (limits->fallback > OVERFLOW_BLOCK && limits->fallback < OVERFLOW_LATEST_PER_KEY));
 }
@@ -89,16 +92,18 @@ static bool init_parts(struct chan *chan)
 {
     if (chan->limits.overflow == OVERFLOW_LATEST_PER_KEY && !(chan->keys = keys_new()))
         return false;
-    if (pthread_mutex_init(&chan->lock, NULL) != 0) {
-        keys_free(chan->keys);
-        return false;
-    }
-    if (pthread_cond_init(&chan->announced, NULL) != 0) {
-        pthread_mutex_destroy(&chan->lock);
-        keys_free(chan->keys);
-        return false;
-    }
-    return true;
+    if (chan->limits.sort.duration_ns > 0 && !(chan->order = order_new()))
+        goto no_order;
+    if (pthread_mutex_init(&chan->lock, NULL) != 0)
+        goto no_lock;
+    if (pthread_cond_init(&chan->announced, NULL) == 0)
+        return true;
+    pthread_mutex_destroy(&chan->lock);
+no_lock:
+    order_free(chan->order);
+no_order:
+    keys_free(chan->keys);
+    return false;
 }
 
 struct chan *chan_new(const struct chan_limits *limits, const struct chan_callbacks *callbacks)
@@ -157,6 +162,7 @@ void chan_release(struct chan *chan)
     heap_fini(&chan->heaviest);
     slabs_free(chan->slabs);
     keys_free(chan->keys);
+    order_free(chan->order);
     pthread_cond_destroy(&chan->announced);
     pthread_mutex_destroy(&chan->lock);
     free(chan);

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "event/field_path.h"
+
 /* The overflow policy. Numbers as in the API's enum Overflow. */
 enum overflow {
     OVERFLOW_BY_FEED = 0,     /* BLOCK for pausable feeds, DROP_OLDEST for shared ones */
@@ -34,6 +36,14 @@ enum loss {
     LOSS_COUNT = 11
 };
 
+/* Events are held until they can go in the order of their times: see docs/order.md. */
+struct sort_window {
+    int64_t duration_ns; /* how long an event is held; 0: events are not sorted */
+    uint32_t max_events; /* held events; 1 to half of chan_limits.max_events */
+    /* The time stands in this field of an event's data; `count` 0: it is the event's own. */
+    struct field_path field;
+};
+
 struct chan_limits {
     bool no_states;      /* nobody wants the states of shared sources */
     uint32_t max_events; /* waiting events; at least 1 */
@@ -47,6 +57,7 @@ struct chan_limits {
     /* With BLOCK, for shared feeds: how long they may be blocked. 0: the fallback becomes active at
      * once. */
     int64_t block_timeout_ns;
+    struct sort_window sort;
 };
 
 #endif

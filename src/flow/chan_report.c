@@ -270,6 +270,8 @@ static void set_mark(struct chan *chan, uint32_t mark)
     chan->marks++;
     chan->before_mark = chan->entries_used;
     chan->mark = mark;
+    if (chan->order && chan->waiting.events > 0)
+        chan_notify(chan); /* what is held goes at once */
 }
 
 void chan_mark(struct chan *chan, uint32_t mark)

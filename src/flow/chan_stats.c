@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "flow/chan_internal.h"
+#include "flow/order_internal.h"
 
 struct totals chan_dropped(const struct chan_stats *stats)
 {
@@ -29,6 +30,8 @@ static void fill(const struct chan *chan, struct chan_stats *stats)
     for (int i = 0; i < LOSS_COUNT; i++)
         stats->dropped[i] = chan->dropped[i];
     stats->ended_sources = chan->ended_sources;
+    stats->sorted_late = chan->order ? chan->order->late_count : 0;
+    stats->sort_full = chan->order ? chan->order->full_count : 0;
     stats->blocked = chan->blocked_count > 0;
     stats->fallback_active = chan->fallback_active;
 }

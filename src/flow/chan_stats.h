@@ -18,6 +18,8 @@ struct chan_stats {
     struct totals accepted, delivered, queued;
     struct totals dropped[LOSS_COUNT]; /* by reason */
     uint64_t ended_sources;            /* shared sources that ended and have no position any more */
+    uint64_t sorted_late;              /* events that went after one with a later time */
+    uint64_t sort_full;                /* that were not held for the whole window, because it was full */
     bool blocked;                      /* a shared feed has something parked */
     bool fallback_active;
 };

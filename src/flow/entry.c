@@ -4,6 +4,7 @@
 #include "base/budget.h"
 #include "base/counters.h"
 #include "flow/chan_internal.h"
+#include "flow/order_internal.h"
 
 static size_t slab_bytes(uint32_t count)
 {
@@ -171,7 +172,10 @@ static void append_waiting(struct chan *chan, struct entry *entry)
     totals_add(&feed->waiting, events, bytes);
     if (chan->weighs_feeds && -(int64_t)feed->waiting.bytes < feed->weight.key)
         CHECK(heap_set(&chan->heaviest, &feed->weight, -(int64_t)feed->waiting.bytes) == ERR_OK);
-    chan_notify(chan);
+    if (LIKELY(!chan->order))
+        chan_notify(chan);
+    else
+        order_enqueued(chan);
 }
 
 struct entry *chan_enqueue(struct chan *chan, const struct range *range)
@@ -194,11 +198,16 @@ void chan_drop(struct chan *chan, struct entry *entry, uint32_t events, enum los
     totals_sub(&chan->waiting, events, range_bytes(&range));
     totals_sub(&range.feed->waiting, events, range_bytes(&range));
     chan_count_dropped(chan, &range, reason);
-    if (entry->range.first < entry->range.last)
+    if (entry->range.first < entry->range.last) {
+        if (chan->order)
+            order_head_changed(chan, range.feed);
         return;
+    }
     list_remove(&entry->in_chan);
     list_remove(&entry->in_feed);
     entry_free(chan, entry);
+    if (chan->order)
+        order_head_changed(chan, range.feed);
     feed_changed(chan, range.feed);
     range_release(chan, &range);
 }

@@ -7,6 +7,7 @@
 
 #include "base/budget.h"
 #include "flow/chan_internal.h"
+#include "flow/order_internal.h"
 #include "flow/producer_state.h"
 
 struct feed *feed_new(bool pausable)
@@ -34,6 +35,11 @@ struct feed *feed_add(struct chan *chan, struct feed *feed, struct source *sourc
     if (!feed)
         return NULL;
     if (chan->weighs_feeds && heap_set(&chan->heaviest, &feed->weight, 0) != ERR_OK) {
+        budget_free(COUNT_LIVE_FEED_BYTES, feed, feed_bytes(feed));
+        return NULL;
+    }
+    if (!order_add_feed(chan->order)) {
+        heap_remove(&chan->heaviest, &feed->weight);
         budget_free(COUNT_LIVE_FEED_BYTES, feed, feed_bytes(feed));
         return NULL;
     }

@@ -55,6 +55,8 @@ struct feed {
     bool paused;     /* what the producer was asked for last */
     bool announcing; /* a thread calls set_paused(), or will once it has left the lock */
     bool silenced;   /* no call may begin any more */
+
+    uint32_t in_order; /* its place in chan->order, from 1; 0: it is not there */
 };
 
 /* Everything of the source up to this sequence was put or filtered out. The putter stores

@@ -4,6 +4,7 @@
 
 #include "base/budget.h"
 #include "flow/chan_internal.h"
+#include "flow/order_internal.h"
 #include "flow/shared_feed.h"
 
 size_t feed_bytes(const struct feed *feed)
@@ -18,6 +19,7 @@ void feed_free(struct chan *chan, struct feed *feed)
     list_remove(&feed->in_states);
     list_remove(&feed->in_moved);
     heap_remove(&chan->heaviest, &feed->weight);
+    order_remove_feed(chan->order, feed);
     source_release(feed->source);
     free(feed->unreported_others);
     free(feed->message);

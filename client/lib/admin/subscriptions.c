@@ -26,6 +26,8 @@ static struct tributary_settings settings(const Tributary__V1__Settings *from)
         .max_batch_bytes = from->max_batch_bytes,
         .heartbeat_ns = (int64_t)MIN_OF(from->heartbeat_interval_nanos, (uint64_t)INT64_MAX),
         .revision = from->revision,
+        .sort_window_ns = (int64_t)MIN_OF(from->sort_duration_nanos, (uint64_t)INT64_MAX),
+        .sort_events = from->sort_events,
     };
 }
 
@@ -73,6 +75,8 @@ bool admin_show_subscription(void (*each)(void *ctx, const struct tributary_subs
             .blocked = from->blocked != 0,
             .fallback_active = from->fallback_active != 0,
             .draining = from->draining != 0,
+            .sorted_late = from->sorted_late,
+            .sort_full = from->sort_full,
         };
 
         each(ctx, &subscription);

@@ -44,8 +44,8 @@ static int64_t to_duration_ns(uint64_t nanos)
 
 static bool read_settings(struct bytes body, struct tributary_settings *settings)
 {
-    uint64_t values[PB_SETTINGS_REVISION + 1] = {0}; /* by field number; all are numbers */
-    struct slot slots[PB_SETTINGS_REVISION];
+    uint64_t values[PB_SETTINGS_SORT_EVENTS + 1] = {0}; /* by field number; all are numbers */
+    struct slot slots[PB_SETTINGS_SORT_EVENTS];
 
     for (uint32_t i = 0; i < ARRAY_LEN(slots); i++)
         slots[i] = (struct slot){WIRE_TAG(i + 1, WIRE_VARINT), &values[i + 1], NULL};
@@ -63,6 +63,8 @@ static bool read_settings(struct bytes body, struct tributary_settings *settings
         .max_batch_bytes = (uint32_t)values[PB_SETTINGS_MAX_BATCH_BYTES],
         .heartbeat_ns = to_duration_ns(values[PB_SETTINGS_HEARTBEAT_INTERVAL_NANOS]),
         .revision = (uint32_t)values[PB_SETTINGS_REVISION],
+        .sort_window_ns = to_duration_ns(values[PB_SETTINGS_SORT_DURATION_NANOS]),
+        .sort_events = (uint32_t)values[PB_SETTINGS_SORT_EVENTS],
     };
     return true;
 }

@@ -64,6 +64,18 @@ static void put_buffer(struct buf *request, const struct tributary_subscriber_op
     field_message(request, PB_SUBSCRIBE_REQUEST_BUFFER, &inner);
 }
 
+static void put_sort_window(struct buf *request, const struct tributary_subscriber_options *options)
+{
+    struct buf inner = {0};
+
+    if (options->sort_window_ns == 0)
+        return;
+    field_varint(&inner, PB_SORT_WINDOW_EVENTS, options->sort_events);
+    field_duration(&inner, PB_SORT_WINDOW_DURATION, options->sort_window_ns);
+    field_text(&inner, PB_SORT_WINDOW_FIELD, options->sort_field);
+    field_message(request, PB_SUBSCRIBE_REQUEST_SORT_WINDOW, &inner);
+}
+
 /* ConsumeRequest.Select has its filter in the same fields as SubscribeRequest. */
 _Static_assert(PB_CONSUME_REQUEST_SELECT_SELECTORS == PB_SUBSCRIBE_REQUEST_SELECTORS &&
                    PB_CONSUME_REQUEST_SELECT_EXCLUDE == PB_SUBSCRIBE_REQUEST_EXCLUDE,
@@ -91,6 +103,10 @@ static const char *fault_of(const struct tributary_subscriber_options *options)
         if (durations[i] < TRIBUTARY_NONE)
             return "a duration is negative";
     }
+    if (options->sort_window_ns < 0)
+        return "sort_window_ns: negative";
+    if (options->sort_window_ns == 0 && (options->sort_events > 0 || options->sort_field))
+        return "sort_events and sort_field: only with sort_window_ns";
     if (options->resume_token.size > MAX_RESUME_TOKEN_BYTES)
         return "resume_token: over 64 KiB";
     if (options->request.size > MAX_REQUEST)
@@ -111,6 +127,7 @@ const char *subscribe_write_options(const struct tributary_subscriber_options *o
         return fault;
     field_bytes(request, PB_SUBSCRIBE_REQUEST_REQUEST, to_bytes(options->request));
     put_buffer(request, options);
+    put_sort_window(request, options);
     field_duration(request, PB_SUBSCRIBE_REQUEST_LINGER, options->linger_ns);
     field_varint(request, PB_SUBSCRIBE_REQUEST_MAX_BATCH_EVENTS, options->max_batch_events);
     field_varint(request, PB_SUBSCRIBE_REQUEST_MAX_BATCH_BYTES, options->max_batch_bytes);

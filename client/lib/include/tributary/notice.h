@@ -38,6 +38,8 @@ struct tributary_settings {
     int64_t heartbeat_ns;
     /* 0 at the start of a stream; rises by 1 with each filter that the server put into force */
     uint32_t revision;
+    int64_t sort_window_ns; /* 0: events are not sorted */
+    uint32_t sort_events;
 };
 
 /* A stream has begun. */

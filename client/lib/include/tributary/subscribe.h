@@ -76,7 +76,12 @@ struct tributary_subscriber_options {
     /* The two credits are granted once, and tributary_subscriber_credit() grants more. Without this
      * option, credit is granted again as events are handled. */
     bool credit_by_hand;
-    bool no_reconnect; /* the first loss of the connection ends the subscriber, with UNAVAILABLE */
+    /* Events in the order of their times, across producers: each is held at the server for so long;
+     * 0: they go in the order in which they come */
+    int64_t sort_window_ns;
+    uint32_t sort_events;   /* held events; a full window lets its earliest go; 0: half of `max_events` */
+    const char *sort_field; /* where the time stands inside the data, such as "1.3"; NULL: the event's own */
+    bool no_reconnect;      /* the first loss of the connection ends the subscriber, with UNAVAILABLE */
 };
 
 /* Starts a subscriber. It copies everything in `options` and `callbacks`. The server checks what is

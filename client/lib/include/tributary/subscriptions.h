@@ -42,6 +42,8 @@ struct tributary_subscription {
      * low watermark. */
     bool fallback_active;
     bool draining;
+    uint64_t sorted_late; /* events that went after one with a later time, though they are sorted */
+    uint64_t sort_full;   /* events that were not held for the whole window, because it was full */
 };
 
 struct tributary_subscriptions_query {
