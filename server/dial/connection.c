@@ -17,9 +17,7 @@
 #define MIN_QUOTA_BYTES (16u << 20) /* without calls */
 #define MAX_METADATA_BYTES 16384
 #define KEEPALIVE_TIME_MS 300000
-#define KEEPALIVE_TIMEOUT_MS 20000
 #define MAX_FRAME_BYTES (256 << 10)
-#define READ_CHUNK_BYTES (8 << 10)
 #define MAX_READ_CHUNK_BYTES (256 << 10)
 #define LOOKAHEAD_BYTES 65535
 
@@ -49,6 +47,8 @@ static void size_quota(const struct connection *connection)
     grpc_resource_quota_resize(connection->quota, (size_t)(connection->calls * call_bytes + MIN_QUOTA_BYTES));
 }
 
+/* Each argument takes some 1 KB of a connection, so what the core does by default is not among
+ * them. */
 static grpc_channel *channel_new(struct connection *connection)
 {
     const struct connections *connections = connection->of;
@@ -58,15 +58,12 @@ static grpc_channel *channel_new(struct connection *connection)
 
     args[count++] = number(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     args[count++] = number(GRPC_ARG_ENABLE_RETRIES, 0);
-    args[count++] = number(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
     args[count++] = number(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     args[count++] = number(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, connect_ms + CORE_CONNECT_EXTRA_MS);
     args[count++] = number(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, CORE_BACKOFF_MS);
-    args[count++] = number(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, CORE_BACKOFF_MS);
     args[count++] = number(GRPC_ARG_HTTP2_BDP_PROBE, 0);
     args[count++] = number(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, LOOKAHEAD_BYTES);
     args[count++] = number(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, MAX_FRAME_BYTES);
-    args[count++] = number(GRPC_ARG_TCP_READ_CHUNK_SIZE, READ_CHUNK_BYTES);
     args[count++] = number(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, MAX_READ_CHUNK_BYTES);
     args[count++] = number(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);
     /* else the core inflates a message, without a bound, before it refuses the call for it */
@@ -75,7 +72,6 @@ static grpc_channel *channel_new(struct connection *connection)
     args[count++] = number(GRPC_ARG_MAX_METADATA_SIZE, MAX_METADATA_BYTES);
     args[count++] = number(GRPC_ARG_ENABLE_CHANNELZ, 0);
     args[count++] = number(GRPC_ARG_KEEPALIVE_TIME_MS, KEEPALIVE_TIME_MS);
-    args[count++] = number(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS);
     args[count++] = text(GRPC_ARG_PRIMARY_USER_AGENT_STRING, "tributary");
     if (connections->authority[0] != '\0')
         args[count++] = text(GRPC_ARG_DEFAULT_AUTHORITY, connections->authority);
@@ -124,12 +120,20 @@ static bool is_of_present_version(const struct connection *connection)
     return !tls || !connection->channel || connection->tls_version == upstream_tls_version(tls);
 }
 
+static void begin_call(struct connection *connection, struct connection_call *call)
+{
+    call->is_waiting = false;
+    list_append(&connection->calls_dialling, &call->link);
+    call->begun(call);
+}
+
 /* Its turn has come. */
 static void begin(struct connection *connection)
 {
     struct list waiting;
     struct list *link;
 
+    dial_slot_begun(connection->of->slots, &connection->slot);
     connection->quota = grpc_resource_quota_create(NULL);
     size_quota(connection);
     if (connection->of->guard)
@@ -137,18 +141,44 @@ static void begin(struct connection *connection)
             upstream_guard_new(connection->of->tls ? NULL : connection->of->guard, connection->of->target);
     connection->channel = channel_new(connection);
     list_init(&waiting);
-    list_move_all(&connection->waiting, &waiting);
+    list_move_all(&connection->calls_waiting, &waiting);
     while ((link = list_first(&waiting))) {
-        struct connection_wait *wait = container_of(link, struct connection_wait, link);
-
         list_remove(link);
-        wait->begun(wait);
+        begin_call(connection, container_of(link, struct connection_call, link));
     }
 }
 
 static void on_turn(struct tls_turn *turn)
 {
     begin(container_of(turn, struct connection, turn));
+}
+
+static void on_slot(struct dial_slot *slot)
+{
+    struct connection *connection = container_of(slot, struct connection, slot);
+
+    if (connection->of->tls)
+        tls_turn_request(connection->of->turns, &connection->turn);
+    else
+        begin(connection);
+}
+
+/* A connection that has come about, and whose calls are not accepted, is not what others wait
+ * for. */
+static void on_yield(struct dial_slot *slot)
+{
+    struct connection *connection = container_of(slot, struct connection, slot);
+    const int64_t ran_ns = clock_mono_ns() - slot->begun_ns;
+
+    if (connection_is_ready(connection)) {
+        dial_slot_leave(connection->of->slots, slot);
+        return;
+    }
+    list_each(node, safe, &connection->calls_dialling) {
+        struct connection_call *call = container_of(node, struct connection_call, link);
+
+        call->yield(call, ran_ns);
+    }
 }
 
 static struct connection *connection_new(struct connections *connections)
@@ -166,7 +196,10 @@ static struct connection *connection_new(struct connections *connections)
     connection->of = connections;
     connection->budget_bytes = bytes;
     list_init(&connection->link);
-    list_init(&connection->waiting);
+    list_init(&connection->calls_waiting);
+    list_init(&connection->calls_dialling);
+    dial_slot_init(&connection->slot, on_slot, on_yield);
+    connection->slot.was_late = connections->was_late;
     tls_turn_init(&connection->turn, on_turn);
     connection->turn.is_slow = connections->has_failed;
     return connection;
@@ -180,6 +213,7 @@ static void connection_free(struct connection *connection)
     if (connection->quota)
         grpc_resource_quota_unref(connection->quota);
     upstream_guard_release(connection->guard);
+    dial_slot_leave(connection->of->slots, &connection->slot);
     budget_give(COUNT_LIVE_UPSTREAM_BYTES, connection->budget_bytes);
     free(connection);
 }
@@ -201,25 +235,25 @@ struct connection *connection_enter(struct connections *connections)
         return NULL;
     }
     list_append(&connections->all, &connection->link);
-    if (connections->tls)
-        tls_turn_request(connections->turns, &connection->turn);
-    else
-        begin(connection);
+    dial_slot_request(connections->slots, &connection->slot);
     return connection;
 }
 
-bool connection_has_begun(const struct connection *connection)
+void connection_add(struct connection *connection, struct connection_call *call)
 {
-    return connection->channel;
+    if (connection->channel) {
+        begin_call(connection, call);
+        return;
+    }
+    call->is_waiting = true;
+    list_append(&connection->calls_waiting, &call->link);
 }
 
-void connection_wait(struct connection *connection, struct connection_wait *wait)
+void connection_accepted(struct connection *connection, struct connection_call *call)
 {
-    list_append(&connection->waiting, &wait->link);
-}
-
-void connection_accepted(struct connection *connection)
-{
+    list_remove(&call->link);
+    dial_slot_leave(connection->of->slots, &connection->slot);
+    connection->of->was_late = false;
     connection->accepted_calls++;
     connection->was_accepted = true;
     connection->of->has_failed = false;
@@ -243,8 +277,10 @@ void connection_leave(struct connection *connection, bool was_accepted, bool is_
         connection->accepted_calls--;
     if (is_lost || connection->calls == 0)
         list_remove(&connection->link);
-    if (is_lost && !connection->was_accepted)
+    if (is_lost && !connection->was_accepted) {
         of->has_failed = true;
+        of->was_late = dial_slot_is_late(&connection->slot);
+    }
     if (of->tls && (is_lost || connection->calls == 0))
         tls_turn_leave(of->turns, &connection->turn);
     if (connection->calls == 0) {

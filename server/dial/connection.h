@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "base/list.h"
+#include "server/dial/dial_slots.h"
 #include "server/dial/tls_turns.h"
 
 #include <grpc/grpc.h>
@@ -26,11 +27,13 @@ struct connections {
     const char *authority;              /* empty: from the target */
     struct upstream_tls *tls;           /* NULL: plaintext */
     struct tls_turns *turns;            /* of the thread */
+    struct dial_slots *slots;           /* of the thread */
     const struct h2guard_limits *guard; /* for plaintext; NULL: no socket is watched */
     int64_t connect_timeout_ns;
     uint64_t max_message_bytes;
     uint32_t max_calls; /* that share a connection */
     bool has_failed;    /* since a call was accepted, a connection was given up */
+    bool was_late;      /* the last connection that did not come about had taken long */
     struct list all;    /* struct connection; those that were given up are not among them */
 };
 
@@ -42,16 +45,22 @@ struct connection {
     uint32_t calls, accepted_calls;
     bool was_accepted;     /* one call at least was */
     uint64_t budget_bytes; /* what it has of the memory budget */
+    struct dial_slot slot;
     struct tls_turn turn;
     uint64_t tls_version;         /* of its credentials */
     struct upstream_guard *guard; /* NULL: its sockets are not watched */
-    struct list waiting;          /* struct connection_wait */
+    struct list calls_waiting;    /* struct connection_call; those that it must not dial for yet */
+    struct list calls_dialling;   /* struct connection_call; those that are not accepted */
 };
 
-/* A call that waits until its connection may begin, embedded. list_init() before the first use. */
-struct connection_wait {
+/* A call from when it enters a connection until it is accepted, embedded. list_init() before the
+ * first use. */
+struct connection_call {
     struct list link;
-    void (*begun)(struct connection_wait *wait);
+    bool is_waiting; /* for begun() */
+    void (*begun)(struct connection_call *call);
+    /* Other connections wait to be dialled, and this one has taken `ran_ns`: end the call. */
+    void (*yield)(struct connection_call *call, int64_t ran_ns);
 };
 
 void connections_init(struct connections *connections);
@@ -60,14 +69,12 @@ void connections_init(struct connections *connections);
  * is used up. */
 struct connection *connection_enter(struct connections *connections);
 
-/* Whether a call may be made on it. With TLS it may have to wait for its turn; then
- * connection_wait() has begun() called later. A call that does not want to wait any more removes
- * its link. */
-bool connection_has_begun(const struct connection *connection);
-void connection_wait(struct connection *connection, struct connection_wait *wait);
+/* Adds the call that has entered. begun() is called now, or where the connection has to wait for
+ * its turn, later. A call that has ended removes its link before connection_leave(). */
+void connection_add(struct connection *connection, struct connection_call *call);
 
 /* The upstream has accepted the call. */
-void connection_accepted(struct connection *connection);
+void connection_accepted(struct connection *connection, struct connection_call *call);
 
 /* The connection has come about, but the upstream did not accept the call in time. Where it did
  * accept others, that is how many it allows: no more calls share a connection from now on. */

@@ -349,6 +349,7 @@ static struct endpoint *endpoint_new(const struct endpoint_home *home, const str
     endpoint->plan.connections.tls = home->tls;
     endpoint->plan.connections.guard = home->guard;
     endpoint->plan.connections.turns = &home->thread->turns;
+    endpoint->plan.connections.slots = &home->thread->slots;
     return endpoint;
 }
 

@@ -8,7 +8,6 @@
  * connected, the upstream's settings have come, and it has a stream. Many servers send no headers
  * before their first message, so these prove nothing. A call is read only where what was read
  * before is in the hub, and where it is not paused. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -83,6 +82,7 @@ static void ended(struct client_call *call, const struct client_call_end *end)
     list_remove(&upstream->read_hook.link);
     const struct bytes text = words_of(upstream, end, &code, words);
     set_end(upstream, code, text);
+    list_remove(&upstream->in_connection.link);
     connection_leave(upstream->connection, upstream->accepted,
                      !upstream->accepted || end->code == GRPC_STATUS_UNAVAILABLE);
     upstream->over = true;
@@ -94,60 +94,6 @@ static void ended(struct client_call *call, const struct client_call_end *end)
         session_give_up(upstream->session, upstream->activation, &upstream->waiter);
     else
         finish(upstream);
-}
-
-/* ---- the timer ---- */
-
-/* What the upstream has to do, and until when. INT64_MAX: it may take its time. */
-static int64_t due_ns(const struct upstream *upstream)
-{
-    const struct upstream_plan *plan = upstream->plan;
-    int64_t limit_ns = upstream->got_message ? plan->idle_timeout_ns : plan->first_message_timeout_ns;
-
-    if (upstream->stopping)
-        return upstream->stop_deadline_ns;
-    if (!upstream->accepted)
-        return upstream->waits_since_ns + plan->connect_timeout_ns;
-    if (limit_ns == 0 || !upstream->call.base.reading)
-        return INT64_MAX;
-    return upstream->waits_since_ns + limit_ns;
-}
-
-static void set_timer(struct upstream *upstream)
-{
-    cq_timer_set(cq_of(upstream), &upstream->timer, due_ns(upstream));
-}
-
-static void give_up(struct upstream *upstream, const char *what, int64_t limit_ns)
-{
-    char text[128];
-
-    snprintf(text, sizeof(text), "%s within %lld ms", what, (long long)(limit_ns / NS_PER_MS));
-    client_call_cancel(&upstream->call, GRPC_STATUS_UNAVAILABLE, text);
-}
-
-/* A message or a pause may have moved what is due: they do not move the timer. */
-static void on_timer(struct cq_timer *timer, int64_t now_ns)
-{
-    struct upstream *upstream = container_of(timer, struct upstream, timer);
-    const struct upstream_plan *plan = upstream->plan;
-
-    if (due_ns(upstream) > now_ns) {
-        set_timer(upstream);
-        return;
-    }
-    if (upstream->stopping) {
-        upstream->end.has_expired = true;
-        client_call_cancel(&upstream->call, GRPC_STATUS_CANCELLED, "it did not stop in time");
-    } else if (!upstream->accepted && connection_is_ready(upstream->connection)) {
-        connection_is_full(plan->connections, upstream->connection);
-        give_up(upstream, "connected, but the call was not accepted", plan->connect_timeout_ns);
-    } else if (!upstream->accepted)
-        give_up(upstream, "not connected", plan->connect_timeout_ns);
-    else if (upstream->got_message)
-        give_up(upstream, "no message", plan->idle_timeout_ns);
-    else
-        give_up(upstream, "no first message", plan->first_message_timeout_ns);
 }
 
 /* ---- what is sent ---- */
@@ -166,9 +112,9 @@ static void accept(struct upstream *upstream)
     if (upstream->accepted)
         return;
     upstream->accepted = true;
-    connection_accepted(upstream->connection);
+    connection_accepted(upstream->connection, &upstream->in_connection);
     upstream->waits_since_ns = clock_mono_ns();
-    set_timer(upstream);
+    upstream_set_timer(upstream);
     upstream_retain(upstream);
     loop_post(upstream->plan->loop, &upstream->accepted_task);
 }
@@ -212,7 +158,7 @@ static void read_next(struct upstream *upstream)
     client_call_read(&upstream->call);
     if (upstream->plan->idle_timeout_ns > 0) {
         upstream->waits_since_ns = clock_mono_ns();
-        set_timer(upstream);
+        upstream_set_timer(upstream);
     }
 }
 
@@ -325,9 +271,9 @@ static void end_unopened(struct upstream *upstream, uint32_t code, const char *m
 }
 
 /* The time to connect begins here. */
-static void open_call(struct connection_wait *wait)
+static void open_call(struct connection_call *call)
 {
-    struct upstream *upstream = container_of(wait, struct upstream, turn);
+    struct upstream *upstream = container_of(call, struct upstream, in_connection);
     static const struct client_call_port port = {.sent = sent, .received = received, .ended = ended};
     const struct upstream_plan *plan = upstream->plan;
     struct client_call_opening opening = {.method = plan->method,
@@ -345,7 +291,7 @@ static void open_call(struct connection_wait *wait)
     client_call_open(&upstream->call, &opening);
     if (is_served(upstream))
         upstream_served_opened(upstream, &opening);
-    set_timer(upstream);
+    upstream_set_timer(upstream);
     upstream_send_next(upstream);
 }
 
@@ -360,16 +306,15 @@ static void begin(struct upstream *upstream)
     upstream->connection = connection_enter(upstream->plan->connections);
     if (!upstream->connection)
         end_unopened(upstream, CODE_RESOURCE_EXHAUSTED, "the server's memory budget is used up");
-    else if (connection_has_begun(upstream->connection))
-        open_call(&upstream->turn);
     else
-        connection_wait(upstream->connection, &upstream->turn);
+        connection_add(upstream->connection, &upstream->in_connection);
 }
 
 /* Nobody wants a call any more that waits for its turn. */
 static void give_turn_up(struct upstream *upstream)
 {
-    list_remove(&upstream->turn.link);
+    list_remove(&upstream->in_connection.link);
+    upstream->in_connection.is_waiting = false;
     connection_leave(upstream->connection, false, false);
     end_unopened(upstream, CODE_CANCELLED, "no more is wanted");
 }
@@ -385,7 +330,7 @@ static void stop(struct upstream *upstream)
         client_call_cancel(&upstream->call, GRPC_STATUS_CANCELLED, "no more is wanted");
         return;
     }
-    set_timer(upstream);
+    upstream_set_timer(upstream);
     upstream_send_next(upstream);
 }
 
@@ -408,7 +353,7 @@ static void on_flags(struct task *task)
     atomic_store(&upstream->posted, false);
     if (!upstream->begun && has_flag(upstream, FLAG_BEGIN))
         begin(upstream);
-    if (!list_empty(&upstream->turn.link)) {
+    if (upstream->in_connection.is_waiting) {
         if (has_flag(upstream, FLAG_CANCEL) || has_flag(upstream, FLAG_STOP))
             give_turn_up(upstream);
     } else if (upstream->begun && !upstream->over) {
@@ -428,14 +373,14 @@ static void on_flags(struct task *task)
 
 void upstream_call_init(struct upstream *upstream)
 {
+    upstream_timer_init(upstream);
     upstream->flags_task.run = on_flags;
     upstream->unblocked_task.run = on_unblocked;
     upstream->accepted_task.run = on_accepted;
     upstream->ended_task.run = on_ended;
-    upstream->timer.fired = on_timer;
     upstream->waiter.over = on_put_done;
     upstream->read_hook.post_poll = on_read_hook;
-    upstream->turn.begun = open_call;
-    list_init(&upstream->turn.link);
+    upstream->in_connection.begun = open_call;
+    list_init(&upstream->in_connection.link);
     list_init(&upstream->read_hook.link);
 }

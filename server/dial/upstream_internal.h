@@ -1,5 +1,5 @@
-/* upstream_internal.h - an upstream call as the two files see that make it: upstream_loop.c has
- * what the loop and others do, upstream_call.c what the call's thread does. */
+/* upstream_internal.h - an upstream call as the files see that make it: upstream_loop.c has what
+ * the loop and others do, the others what the call's thread does. */
 #ifndef TRIBUTARY_SERVER_DIAL_UPSTREAM_INTERNAL_H
 #define TRIBUTARY_SERVER_DIAL_UPSTREAM_INTERNAL_H
 
@@ -43,7 +43,7 @@ struct upstream {
     /* Wire thread only, until `ended_task` is posted. */
     struct client_call call;
     struct connection *connection;
-    struct connection_wait turn; /* in its list: the call is not open yet */
+    struct connection_call in_connection;
     size_t next_request;
     bool begun, accepted, half_closed, stopping, stop_sent, got_message, offering, over;
     int64_t waits_since_ns; /* for the upstream: to accept, or for its next message */
@@ -93,6 +93,10 @@ void upstream_post_flags(struct upstream *upstream);
 
 /* Sends what is next: a request, `stop`, or the half-close. */
 void upstream_send_next(struct upstream *upstream);
+
+/* Sets the timer for what the upstream has to do next. */
+void upstream_set_timer(struct upstream *upstream);
+void upstream_timer_init(struct upstream *upstream);
 
 /* Ends the call, whose last message is wrong. */
 void upstream_refuse(struct upstream *upstream, const struct fault *fault);

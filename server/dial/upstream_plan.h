@@ -17,6 +17,7 @@ struct upstream_thread {
     struct cq_thread *cq;
     struct framing_scan scan;
     struct tls_turns turns;
+    struct dial_slots slots;
 };
 
 /* What the calls of one endpoint have in common. Constant, but for `connections`, which are the

@@ -1,0 +1,69 @@
+/* upstream_timer.c - how long the upstream of a call may take. Its wire thread. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "server/dial/upstream_internal.h"
+
+/* What the upstream has to do, and until when. INT64_MAX: it may take its time. */
+static int64_t due_ns(const struct upstream *upstream)
+{
+    const struct upstream_plan *plan = upstream->plan;
+    int64_t limit_ns = upstream->got_message ? plan->idle_timeout_ns : plan->first_message_timeout_ns;
+
+    if (upstream->stopping)
+        return upstream->stop_deadline_ns;
+    if (!upstream->accepted)
+        return upstream->waits_since_ns + plan->connect_timeout_ns;
+    if (limit_ns == 0 || !upstream->call.base.reading)
+        return INT64_MAX;
+    return upstream->waits_since_ns + limit_ns;
+}
+
+void upstream_set_timer(struct upstream *upstream)
+{
+    cq_timer_set(cq_of(upstream), &upstream->timer, due_ns(upstream));
+}
+
+static void give_up(struct upstream *upstream, const char *what, int64_t limit_ns)
+{
+    char text[128];
+
+    snprintf(text, sizeof(text), "%s within %lld ms", what, (long long)(limit_ns / NS_PER_MS));
+    client_call_cancel(&upstream->call, GRPC_STATUS_UNAVAILABLE, text);
+}
+
+static void yield(struct connection_call *call, int64_t ran_ns)
+{
+    give_up(container_of(call, struct upstream, in_connection), "others wait, and it was not connected",
+            ran_ns);
+}
+
+/* A message or a pause may have moved what is due: they do not move the timer. */
+static void on_timer(struct cq_timer *timer, int64_t now_ns)
+{
+    struct upstream *upstream = container_of(timer, struct upstream, timer);
+    const struct upstream_plan *plan = upstream->plan;
+
+    if (due_ns(upstream) > now_ns) {
+        upstream_set_timer(upstream);
+        return;
+    }
+    if (upstream->stopping) {
+        upstream->end.has_expired = true;
+        client_call_cancel(&upstream->call, GRPC_STATUS_CANCELLED, "it did not stop in time");
+    } else if (!upstream->accepted && connection_is_ready(upstream->connection)) {
+        connection_is_full(plan->connections, upstream->connection);
+        give_up(upstream, "connected, but the call was not accepted", plan->connect_timeout_ns);
+    } else if (!upstream->accepted)
+        give_up(upstream, "not connected", plan->connect_timeout_ns);
+    else if (upstream->got_message)
+        give_up(upstream, "no message", plan->idle_timeout_ns);
+    else
+        give_up(upstream, "no first message", plan->first_message_timeout_ns);
+}
+
+void upstream_timer_init(struct upstream *upstream)
+{
+    upstream->timer.fired = on_timer;
+    upstream->in_connection.yield = yield;
+}
