@@ -28,13 +28,17 @@ static enum err copy_requests(struct endpoint_plan *plan, const struct endpoint_
     return ERR_OK;
 }
 
-static void copy_metadata(struct endpoint_plan *plan, const struct endpoint_params *params)
+static enum err copy_metadata(struct endpoint_plan *plan, const struct endpoint_params *params)
 {
+    plan->metadata = calloc(params->metadata_count + 1, sizeof(*plan->metadata));
+    if (!plan->metadata)
+        return ERR_NO_MEMORY;
     plan->metadata[0] = own_mark();
     for (size_t i = 0; i < params->metadata_count; i++)
         plan->metadata[i + 1] = (grpc_metadata){.key = slice_copy_of(params->metadata[i].name),
                                                 .value = slice_copy_of(params->metadata[i].value)};
     plan->calls.metadata_count = params->metadata_count + 1;
+    return ERR_OK;
 }
 
 static size_t size_of_names(const struct bytes *names, size_t count)
@@ -82,14 +86,17 @@ enum err endpoint_plan_init(struct endpoint_plan *plan, const struct endpoint_pa
     struct upstream_plan *calls = &plan->calls;
     const size_t type_size = sizeof(CONTENT_TYPE) + strlen(params->method);
 
-    target_write(place, plan->target);
+    char target[TARGET_CAPACITY];
+
+    target_write(place, target);
+    plan->target = strdup(target);
     plan->name = strndup((const char *)params->name.data, params->name.size);
     plan->method = strdup(params->method);
     plan->authority = strdup(params->authority);
     plan->content_type = malloc(type_size);
-    copy_metadata(plan, params);
-    if (!plan->name || !plan->method || !plan->authority || !plan->content_type ||
-        copy_requests(plan, params) != ERR_OK || copy_all_names(plan, params) != ERR_OK)
+    if (!plan->target || !plan->name || !plan->method || !plan->authority || !plan->content_type ||
+        copy_metadata(plan, params) != ERR_OK || copy_requests(plan, params) != ERR_OK ||
+        copy_all_names(plan, params) != ERR_OK)
         return ERR_NO_MEMORY;
     snprintf(plan->content_type, type_size, "%s%s", CONTENT_TYPE, plan->method);
     calls->name = plan->name;
@@ -125,6 +132,8 @@ void endpoint_plan_fini(struct endpoint_plan *plan)
         grpc_slice_unref(plan->metadata[i].key);
         grpc_slice_unref(plan->metadata[i].value);
     }
+    free(plan->metadata);
+    free(plan->target);
     free(plan->names);
     free(plan->name);
     free(plan->method);

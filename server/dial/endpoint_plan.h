@@ -12,11 +12,10 @@
 struct endpoint_plan {
     struct upstream_plan calls;
     struct connections connections; /* of the calls' thread */
-    char target[TARGET_CAPACITY];
-    char *name, *method, *authority, *content_type;
+    char *target, *name, *method, *authority, *content_type;
     struct shared_bytes *requests[MAX_ENDPOINT_REQUESTS];
-    struct bytes *names; /* calls.request_names, calls.answer_names, and the bytes of both */
-    grpc_metadata metadata[MAX_ENDPOINT_METADATA + 1]; /* the first is own_mark() */
+    struct bytes *names;     /* calls.request_names, calls.answer_names, and the bytes of both */
+    grpc_metadata *metadata; /* the first is own_mark() */
 };
 
 /* Copies everything. ERR_NO_MEMORY: endpoint_plan_fini() must follow all the same. */

@@ -4,16 +4,16 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fault.h"
 #include "grpc/socket_hook.h"
-#include "grpc/target.h"
 #include "h2socket/h2socket.h"
 
 struct upstream_guard {
     struct socket_hook hook;
     const struct h2guard_limits *limits;
-    char target[TARGET_CAPACITY];
+    char *target;
 
     /* Under the lock. */
     pthread_mutex_t lock;
@@ -53,6 +53,7 @@ static void free_guard(struct socket_hook *hook)
 
     h2socket_end_release(guard->end);
     pthread_mutex_destroy(&guard->lock);
+    free(guard->target);
     free(guard);
 }
 
@@ -60,11 +61,14 @@ struct upstream_guard *upstream_guard_new(const struct h2guard_limits *limits, c
 {
     struct upstream_guard *guard = calloc(1, sizeof(*guard));
 
-    if (!guard)
+    if (guard)
+        guard->target = strdup(target);
+    if (!guard || !guard->target) {
+        free(guard);
         return NULL;
+    }
     socket_hook_init(&guard->hook, opened, free_guard);
     guard->limits = limits;
-    snprintf(guard->target, sizeof(guard->target), "%s", target);
     CHECK(pthread_mutex_init(&guard->lock, NULL) == 0);
     return guard;
 }
