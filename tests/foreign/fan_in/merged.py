@@ -1,4 +1,4 @@
-"""`hubble` at the fan-in listener, with three Hubble servers behind it."""
+"""`hubble` at the fan-in listener, with three Hubble servers behind it (case X2)."""
 import contextlib
 import os
 import signal
@@ -59,12 +59,20 @@ def down_before():
 
 
 def down_meanwhile():
-    """One server is killed while a client follows: the others' flows go on."""
+    """One server is killed while a client follows: the others' flows go on. It comes back, and its endpoint
+    is added anew: it joins."""
     with three() as (stand, nodes):
         client, want = following(stand, nodes)
         write(nodes, client, want, 5)
         nodes[1].kill()
         write([nodes[0], nodes[2]], client, want, 20)
+        same(client.flows(), want, "--follow")
+        nodes[1].start()
+        stand.remove("node-b")
+        stand.serve("node-b", nodes[1].address, *METHODS)
+        want += [("node-b", number) for number in nodes[1].seen()[-3:]]
+        client.program.wait(lambda: len(client.program.out) >= len(want), "the flows of the new server")
+        write(nodes, client, want, 5)
         same(client.flows(), want, "--follow")
         client.stop()
 

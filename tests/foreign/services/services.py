@@ -210,9 +210,16 @@ class Etcd(Service):
         super().kill()
 
     def open_calls(self):
+        return self.metric("etcd_debugging_mvcc_watch_stream_total")
+
+    def watchers(self):
+        """How many ranges are watched, in all calls."""
+        return self.metric("etcd_debugging_mvcc_watcher_total")
+
+    def metric(self, name):
         with urllib.request.urlopen(f"http://{self.address}/metrics", timeout=PATIENCE) as answer:
             text = answer.read().decode()
-        return int(float(re.search(r"^etcd_debugging_mvcc_watch_stream_total (\S+)", text, re.M).group(1)))
+        return int(float(re.search(rf"^{name} (\S+)", text, re.M).group(1)))
 
     def put_request(self, number, size):
         key = b"orders/%d" % (number % 7)

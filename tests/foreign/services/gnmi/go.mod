@@ -6,3 +6,5 @@ require (
 	github.com/openconfig/gnmi v0.14.1
 	google.golang.org/grpc v1.85.0
 )
+
+tool github.com/openconfig/gnmi/cmd/gnmi_cli
