@@ -4,6 +4,7 @@
 #include "base/clock.h"
 
 #define INTERVAL_NS (NS_PER_S / DIAL_TURNS_PER_S)
+#define GOOD_INTERVAL_NS (NS_PER_S / GOOD_DIAL_TURNS_PER_S)
 
 static void set_timer(struct dial_turns *turns);
 
@@ -13,7 +14,8 @@ static void take_turn(struct dial_turns *turns)
 
     if (!node)
         return;
-    turns->next_ns = clock_mono_ns() + INTERVAL_NS;
+    turns->last_ns = clock_mono_ns();
+    turns->next_ns = turns->last_ns + INTERVAL_NS;
     list_remove(node);
     struct dial_turn *turn = container_of(node, struct dial_turn, link);
     if (turn->come(turn) && list_empty(&turn->link))
@@ -64,6 +66,13 @@ void dial_turns_wait(struct dial_turns *turns, struct dial_turn *turn)
         return;
     list_append(&turns->waiting, &turn->link);
     if (is_first)
+        set_timer(turns);
+}
+
+void dial_turns_succeeded(struct dial_turns *turns)
+{
+    turns->next_ns = MIN_OF(turns->next_ns, turns->last_ns + GOOD_INTERVAL_NS);
+    if (!list_empty(&turns->waiting))
         set_timer(turns);
 }
 

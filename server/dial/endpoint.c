@@ -113,6 +113,8 @@ static void accepted(void *ctx, struct upstream *upstream)
     if (endpoint->is_logged)
         log_write(LOG_INFO, "endpoint.recovered", LOG_TEXT("producer", endpoint->name));
     endpoint->is_logged = false;
+    if (endpoint->is_failing)
+        dial_turns_succeeded(endpoint->home.turns);
     endpoint->is_failing = false;
     (void)begin_waiting(endpoint, UINT32_MAX);
     endpoint->failure = (struct upstream_end){.code = CODE_OK};
@@ -413,9 +415,4 @@ int64_t endpoint_retry_at(const struct dialled *dialled, uint64_t number)
     if (dialled->kind != DIALLED_ENDPOINT)
         return INT64_MAX;
     return lasting_call_retry_at(endpoint_of(dialled), number);
-}
-
-bool endpoint_waits_turn(const struct dialled *dialled)
-{
-    return !list_empty(&endpoint_of(dialled)->waiting);
 }

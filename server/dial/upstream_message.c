@@ -1,7 +1,8 @@
 /* upstream_message.c - what an upstream sends, as chunks.
  *
  * Any bytes become the data of one event: a head is written in front of them, in one piece of
- * memory. Of an EventBatch the events of all runs become one chunk. */
+ * memory. Of an EventBatch the events of all runs become one chunk: one run is scanned once and
+ * copied once, several are scanned twice. */
 #include "server/dial/upstream_message.h"
 
 #include <stdio.h>
@@ -134,14 +135,60 @@ static enum fault_reason add_run(void *ctx, struct bytes run, struct fault *faul
     return FAULT_NONE;
 }
 
+/* A message with nothing but one run, as most are. */
+static bool is_single_run(struct bytes batch, struct bytes *run_out)
+{
+    struct field_reader reader = field_reader_of(batch);
+    struct field field = {0};
+
+    if (!field_next(&reader, &field) || field.number != PB_EVENT_BATCH_RUNS || field.type != WIRE_LEN)
+        return false;
+    *run_out = field.bytes;
+    return reader.next == reader.end;
+}
+
+/* What was copied into one piece stays there; a message that came in one piece is copied here. */
+static enum err chunk_of_run(struct bytes run, const struct framing_scan *scan, const grpc_slice *copy,
+                             struct chunk **chunk_out)
+{
+    if (!copy || !scan->contiguous)
+        return chunk_of(run, scan, chunk_out);
+    struct chunk_memory *memory = slice_memory_new(grpc_slice_ref(*copy));
+
+    if (!memory) {
+        grpc_slice_unref(*copy);
+        return ERR_NO_MEMORY;
+    }
+    const enum err err =
+        chunk_new(memory, run.data + scan->offsets[0], scan, GRPC_SLICE_LENGTH(*copy), chunk_out);
+
+    if (err != ERR_OK)
+        memory->release(memory);
+    return err;
+}
+
+static enum fault_reason single_chunk(struct runs *runs, struct bytes run, const grpc_slice *copy,
+                                      struct chunk **chunk_out, struct fault *fault)
+{
+    if (measure_run(runs, run, fault))
+        return fault->reason;
+    if (runs->events > 0 && chunk_of_run(run, &runs->plan->thread->scan, copy, chunk_out) != ERR_OK)
+        return no_memory(fault);
+    return FAULT_NONE;
+}
+
+/* `copy`: the batch is in it. NULL: it is elsewhere, and must be copied. */
 static enum fault_reason batch_chunk(const struct upstream_plan *plan, struct bytes batch,
-                                     struct chunk **chunk_out, struct fault *fault)
+                                     const grpc_slice *copy, struct chunk **chunk_out, struct fault *fault)
 {
     const uint64_t max_bytes = loop_settings(plan->loop)->framing.max_batch_bytes;
     struct runs runs = {.plan = plan};
+    struct bytes run;
 
     if (batch.size > max_bytes)
         return too_large(fault, batch.size, max_bytes);
+    if (is_single_run(batch, &run))
+        return single_chunk(&runs, run, copy, chunk_out, fault);
     if (each_run(batch, measure_run, &runs, fault))
         return fault->reason;
     if (runs.events == 0)
@@ -168,7 +215,8 @@ enum fault_reason upstream_message(const struct upstream_plan *plan, grpc_byte_b
         return fault_set(fault, FAULT_UNKNOWN_ENCODING, "message", "none");
     if (!plan->event_batch)
         return raw_chunk(plan, message, chunk_out, fault);
-    enum fault_reason reason = batch_chunk(plan, message_whole(message, &copy, &is_copy), chunk_out, fault);
+    const struct bytes batch = message_whole(message, &copy, &is_copy);
+    enum fault_reason reason = batch_chunk(plan, batch, is_copy ? &copy : NULL, chunk_out, fault);
     if (is_copy)
         grpc_slice_unref(copy);
     return reason;

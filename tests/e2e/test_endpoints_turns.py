@@ -11,7 +11,7 @@ from harness.endpoints import ACTIVE, ENDPOINT, WithUpstreams
 from harness.protos import duration
 from harness.sessions import of
 
-PER_SECOND = 50
+PER_SECOND, GOOD_PER_SECOND = 25, 50
 
 
 class Closing:

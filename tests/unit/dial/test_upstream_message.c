@@ -7,6 +7,7 @@
 
 #include <grpc/grpc.h>
 
+#include "base/counters.h"
 #include "event/event_view.h"
 #include "lib/events.h"
 #include "loop/loop.h"
@@ -136,6 +137,62 @@ Test(upstream_message, the_events_of_all_runs_are_one_chunk)
         cr_assert_eq(view.data.data[0], '0' + i);
     }
     chunk_release(chunk);
+    buf_fini(&batch);
+}
+
+/* In one piece or in many, with fields of the run around its events, and between them. */
+Test(upstream_message, a_single_run_is_a_chunk_of_its_own)
+{
+    plan.event_batch = true;
+    for (int kind = 0; kind < 4; kind++) {
+        struct buf run = {0}, batch = {0};
+
+        if (kind & 1)
+            put_field(&run, 2, text_of("before"));
+        for (unsigned i = 0; i < 5; i++) {
+            const char number[] = {(char)('0' + i), '\0'};
+
+            put_event(&run, &(struct event_view){.data = text_of(number)}, NULL, 0);
+            if (kind & 2 && i == 2)
+                put_field(&run, 2, text_of("between"));
+        }
+        put_field(&batch, 1, (struct bytes){run.data, run.size});
+        for (size_t piece = 3; piece <= 3000; piece *= 10) {
+            struct chunk *chunk;
+            struct fault fault;
+
+            cr_assert_eq(read_message((struct bytes){batch.data, batch.size}, piece, &chunk, &fault),
+                         FAULT_NONE);
+            cr_assert_eq(chunk->count, 5);
+            for (uint32_t i = 0; i < 5; i++) {
+                struct event_view view;
+
+                event_view(chunk_range(chunk, i, i + 1), &view);
+                cr_assert_eq(view.data.data[0], '0' + i);
+            }
+            chunk_release(chunk);
+        }
+        buf_fini(&run);
+        buf_fini(&batch);
+    }
+    cr_assert_eq(count_get(COUNT_LIVE_CHUNK_BYTES), 0);
+}
+
+/* Cut off after each byte, a batch of one run is refused, or is one without its end. */
+Test(upstream_message, a_single_run_that_is_cut_off_is_refused)
+{
+    struct buf batch = {0};
+
+    plan.event_batch = true;
+    put_run(&batch, 0, 4);
+    for (size_t size = 1; size < batch.size; size++) {
+        struct chunk *chunk;
+        struct fault fault;
+
+        cr_assert_neq(read_message((struct bytes){batch.data, size}, 10, &chunk, &fault), FAULT_NONE, "%zu",
+                      size);
+        cr_assert_null(chunk);
+    }
     buf_fini(&batch);
 }
 
