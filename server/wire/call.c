@@ -366,6 +366,11 @@ bool call_send_slices(struct call *call, grpc_slice *slices, size_t slice_count)
     return server_call_send(&call->base, slices, slice_count);
 }
 
+bool call_send_before_more(struct call *call, grpc_slice slice)
+{
+    return server_call_send_before_more(&call->base, &slice, 1);
+}
+
 bool call_send(struct call *call, struct buf *bytes)
 {
     grpc_slice slice = slice_of_buf(bytes);

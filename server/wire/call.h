@@ -83,8 +83,7 @@ struct core_call {
     const grpc_metadata_array *metadata;
 };
 
-/* The path that was called, and its metadata; during the port's opened() only. False: there are no
- * more pairs. */
+/* The path, and a pair of the metadata; during opened() only. False: there are no more pairs. */
 struct bytes call_path(const struct call *call);
 bool call_metadata(const struct call *call, size_t index, struct pair *pair_out);
 /* Sets the object that the method keeps for this call; call_owned() returns it. */
@@ -110,6 +109,9 @@ void call_read(struct call *call);
 bool call_send(struct call *call, struct buf *bytes);
 /* Sends slices as one message, by the same rules. The call takes its own references to them. */
 bool call_send_slices(struct call *call, grpc_slice *slices, size_t count);
+/* The same with one slice, where another send follows at once: the core may keep the message until
+ * then, and sent() says only that it has it. */
+bool call_send_before_more(struct call *call, grpc_slice slice);
 /* How many bytes the call's connection accepts now without waiting for its peer: 0 where less than
  * a quarter of the socket's buffer is free, SIZE_MAX where that is not known. *unread_out: bytes
  * of the connection that the peer's system has not taken yet. */

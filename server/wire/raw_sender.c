@@ -16,7 +16,7 @@
 #include "server/wire/socket_poll.h"
 
 /* A batch: so many messages and bytes are accounted for at once. */
-#define BATCH_EVENTS 256u
+#define BATCH_EVENTS 64u
 #define BATCH_BYTES (256u * 1024u)
 #define MAX_REPORTS 256u
 
@@ -60,6 +60,14 @@ static bool is_complete(const struct raw_sender *sender)
     return sender->entry == sender->batch.count;
 }
 
+static bool is_last_of_batch(const struct raw_sender *sender)
+{
+    return sender->entry + 1 == sender->batch.count &&
+           sender->event + 1 == sender->batch.entries[sender->entry].last;
+}
+
+/* All but the last message of a batch may wait in the core for the next one: so they leave
+ * together. */
 static void send_next(struct raw_sender *sender)
 {
     const struct chan_batch_entry *entry = &sender->batch.entries[sender->entry];
@@ -67,7 +75,8 @@ static void send_next(struct raw_sender *sender)
 
     sender->socket.sent += GRPC_SLICE_LENGTH(slice);
     sender->sent_at_ns = cq_now_ns(sender->cq);
-    sender->in_flight = call_send_slices(sender->call, &slice, 1);
+    sender->in_flight = is_last_of_batch(sender) ? call_send_slices(sender->call, &slice, 1)
+                                                 : call_send_before_more(sender->call, slice);
     grpc_slice_unref(slice);
     if (!sender->in_flight)
         sender->stopped = true; /* lost() follows */

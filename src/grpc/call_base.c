@@ -69,7 +69,8 @@ void call_base_read(struct call_base *base, const grpc_op *also)
     call_base_start(base, ops, count, &base->read);
 }
 
-void call_base_send(struct call_base *base, grpc_slice *slices, size_t slice_count, const grpc_op *also)
+void call_base_send(struct call_base *base, grpc_slice *slices, size_t slice_count, const grpc_op *also,
+                    uint32_t flags)
 {
     grpc_byte_buffer *message = grpc_raw_byte_buffer_create(slices, slice_count);
     grpc_op ops[2];
@@ -79,7 +80,8 @@ void call_base_send(struct call_base *base, grpc_slice *slices, size_t slice_cou
     base->sending = true;
     if (also)
         ops[count++] = *also;
-    ops[count++] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = message};
+    ops[count++] =
+        (grpc_op){.op = GRPC_OP_SEND_MESSAGE, .flags = flags, .data.send_message.send_message = message};
     call_base_start(base, ops, count, &base->sent);
     grpc_byte_buffer_destroy(message);
 }

@@ -61,7 +61,9 @@ void call_base_start(struct call_base *base, const grpc_op *ops, size_t count, s
 void call_base_read(struct call_base *base, const grpc_op *also);
 
 /* Sends slices as one message; sent() follows. At most one at a time. The core takes references of
- * its own. `also` is an operation that comes first in the same batch; NULL: none. */
-void call_base_send(struct call_base *base, grpc_slice *slices, size_t count, const grpc_op *also);
+ * its own. `also` is an operation that comes first in the same batch; NULL: none. `flags` are those
+ * of the core's operation: GRPC_WRITE_BUFFER_HINT, or 0. */
+void call_base_send(struct call_base *base, grpc_slice *slices, size_t count, const grpc_op *also,
+                    uint32_t flags);
 
 #endif

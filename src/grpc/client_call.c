@@ -143,7 +143,7 @@ void client_call_read(struct client_call *call)
 void client_call_send(struct client_call *call, grpc_slice message)
 {
     CHECK(call->state == CLIENT_CALL_OPEN);
-    call_base_send(&call->base, &message, 1, NULL);
+    call_base_send(&call->base, &message, 1, NULL, 0);
 }
 
 void client_call_half_close(struct client_call *call)

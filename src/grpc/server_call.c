@@ -165,13 +165,23 @@ void server_call_read(struct server_call *call)
         call_base_read(&call->base, call->headers_with_answer ? NULL : headers(call));
 }
 
-bool server_call_send(struct server_call *call, grpc_slice *slices, size_t count)
+static bool send_slices(struct server_call *call, grpc_slice *slices, size_t count, uint32_t flags)
 {
     if (call->state != SERVER_CALL_OPEN)
         return false;
     call->sent_at_ns = cq_now_ns(call->base.thread);
-    call_base_send(&call->base, slices, count, headers(call));
+    call_base_send(&call->base, slices, count, headers(call), flags);
     return true;
+}
+
+bool server_call_send(struct server_call *call, grpc_slice *slices, size_t count)
+{
+    return send_slices(call, slices, count, 0);
+}
+
+bool server_call_send_before_more(struct server_call *call, grpc_slice *slices, size_t count)
+{
+    return send_slices(call, slices, count, GRPC_WRITE_BUFFER_HINT);
 }
 
 void server_call_finish(struct server_call *call, const struct server_status *status, grpc_slice *answer)

@@ -92,6 +92,9 @@ void server_call_read(struct server_call *call);
 /* Sends slices as one message; at most one at a time. sent() follows. The core takes references of
  * its own. False: the call is not alive, and sent() does not follow. */
 bool server_call_send(struct server_call *call, grpc_slice *slices, size_t count);
+/* The same, where another send follows at once: the core may keep the message until then, and
+ * sent() says only that it has it. */
+bool server_call_send_before_more(struct server_call *call, grpc_slice *slices, size_t count);
 /* Sends `answer`, if there is one, and ends the call with a status. A message in flight comes
  * first, whole; sent() follows for it. The peer has the write timeout for that message, from its
  * beginning on, and then once more for the status. Beyond that the call is cancelled: the peer gets
