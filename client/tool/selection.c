@@ -36,7 +36,8 @@ static const char *add(struct selection *selection, const struct selection_lists
     if (selection->selector_count == MAX_SELECTION_SELECTORS)
         return "more than 64 pairs of producers and topics";
     selection->selectors[selection->selector_count++] = (struct tributary_selector){
-        .producer = producer,
+        .producer = lists->exact ? NULL : producer,
+        .producer_name = lists->exact ? producer : NULL,
         .topic = topic,
         .keys = lists->keys.items,
         .key_count = lists->keys.count,
@@ -82,7 +83,9 @@ static const char *build_excludes(struct selection *selection, const struct sele
 
     for (size_t i = 0; i < lists->exclude_producers.count && !fault; i++)
         fault =
-            exclude(selection, &(struct tributary_selector){.producer = lists->exclude_producers.items[i]});
+            exclude(selection, &(struct tributary_selector){
+                                   .producer = lists->exact ? NULL : lists->exclude_producers.items[i],
+                                   .producer_name = lists->exact ? lists->exclude_producers.items[i] : NULL});
     for (size_t i = 0; i < lists->exclude_topics.count && !fault; i++)
         fault = exclude(selection, &(struct tributary_selector){.topic = lists->exclude_topics.items[i]});
     if (lists->exclude_keys.count > 0 && !fault)

@@ -11,6 +11,7 @@
 struct selection_lists {
     struct text_list producers, topics, keys, types, headers, labels;
     struct text_list exclude_producers, exclude_topics, exclude_keys, exclude_types;
+    bool exact; /* producers are names, no patterns */
 };
 
 /* Rows for a verb's table of options. `base` is the offset of a struct selection_lists in its
@@ -29,6 +30,12 @@ struct selection_lists {
                       "events that carry all of these headers"),                                             \
         SELECTION_ROW(base, 'l', "label", "NAME=PATTERN", labels,                                            \
                       "events of sessions that carry all of these labels"),                                  \
+        {0,                                                                                                  \
+         "exact",                                                                                            \
+         OPTION_FLAG,                                                                                        \
+         "",                                                                                                 \
+         (base) + offsetof(struct selection_lists, exact),                                                   \
+         "the producers are names: '*' and '?' are letters"},                                                \
         SELECTION_ROW(base, 0, "exclude-producer", "PATTERN", exclude_producers, "but not these"),           \
         SELECTION_ROW(base, 0, "exclude-topic", "PATTERN", exclude_topics, "nor these"),                     \
         SELECTION_ROW(base, 0, "exclude-key", "PATTERN", exclude_keys, "nor these"),                         \

@@ -121,6 +121,7 @@ static const struct selector *selectors_add(struct selectors *made, Tributary__V
     for (size_t i = 0; i < count; i++) {
         made->selectors[made->selector_count++] = (struct selector){
             .producer = text_bytes(from[i]->producer),
+            .producer_name = text_bytes(from[i]->producer_name),
             .topic = text_bytes(from[i]->topic),
             .keys = patterns_add(made, from[i]->keys, from[i]->n_keys),
             .types = patterns_add(made, from[i]->types, from[i]->n_types),

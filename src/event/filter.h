@@ -2,7 +2,7 @@
  *
  * A filter is made of selectors and excludes. It wants an event that at least one selector matches
  * and that no exclude matches. A selector matches if all of its set fields match. Every text of a
- * selector is a glob (glob.h). Of two headers, or labels, with one name the last one counts.
+ * selector is a glob (glob.h), but for the names. Of two headers, or labels, with one name the last one counts.
  *
  * The work for one event is bounded, because the cost of a filter is (filter_cost.h).
  *
@@ -26,6 +26,7 @@ struct selector {
     const struct bytes *keys, *types;
     const struct pair *headers, *labels;
     uint32_t key_count, type_count, header_count, label_count;
+    struct bytes producer_name; /* in place of `producer`: no glob, but the name itself */
 };
 
 struct filter;
@@ -34,6 +35,7 @@ struct filter;
  * and *fault names what is wrong:
  *   FAULT_EMPTY          there is no selector, a selector has no field set (the bound then says
  *                        `set producer: "*" for everything`), or a text of a list is empty
+ *   FAULT_OUT_OF_BOUNDS  a selector has both `producer` and `producer_name`
  *   FAULT_TOO_MANY       more than MAX_SELECTORS selectors, excludes, or entries of a list
  *   FAULT_TOO_LONG       a text of more than MAX_PATTERN_BYTES
  *   FAULT_BAD_UTF8       a text is not valid UTF-8

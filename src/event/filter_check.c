@@ -92,11 +92,17 @@ static enum fault_reason check_pairs(struct check *check, const struct pair *pai
 static enum fault_reason check_selector(struct check *check, const struct selector *selector)
 {
     const struct place producer = {.field = "producer"}, topic = {.field = "topic"};
+    const struct place name = {.field = "producer_name"};
 
-    if (selector->producer.size + selector->topic.size == 0 && selector->key_count == 0 &&
-        selector->type_count == 0 && selector->header_count == 0 && selector->label_count == 0)
+    if (selector->producer.size + selector->producer_name.size + selector->topic.size == 0 &&
+        selector->key_count == 0 && selector->type_count == 0 && selector->header_count == 0 &&
+        selector->label_count == 0)
         return fault_set(check->fault, FAULT_EMPTY, "", "set producer: \"*\" for everything");
+    if (selector->producer.size > 0 && selector->producer_name.size > 0)
+        return refuse(check, FAULT_OUT_OF_BOUNDS, &name, selector->producer_name, "not with `producer`");
     enum fault_reason reason = check_text(check, selector->producer, producer, MAX_NAME_TEXT);
+    if (reason == FAULT_NONE)
+        reason = check_text(check, selector->producer_name, name, 0);
     if (reason == FAULT_NONE)
         reason = check_text(check, selector->topic, topic, MAX_NAME_TEXT);
     if (reason == FAULT_NONE)

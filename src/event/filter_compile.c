@@ -46,6 +46,7 @@ static void count_needs(const struct selector *selectors, size_t count, struct n
         const struct selector *selector = &selectors[i];
 
         count_pattern(selector->producer, needs);
+        needs->text += selector->producer_name.size;
         count_pattern(selector->topic, needs);
         needs->patterns += selector->key_count + selector->type_count;
         for (uint32_t j = 0; j < selector->key_count; j++)
@@ -125,7 +126,9 @@ static void compile_rules(const struct selector *selectors, size_t count, struct
         const struct selector *selector = &selectors[i];
         struct rule *rule = &rules[i];
 
-        rule->producer = compile_pattern(arena, selector->producer);
+        rule->producer = selector->producer_name.size > 0
+                             ? glob_of_text(copy_text(arena, selector->producer_name))
+                             : compile_pattern(arena, selector->producer);
         rule->topic = compile_pattern(arena, selector->topic);
         rule->keys = compile_patterns(arena, selector->keys, selector->key_count);
         rule->types = compile_patterns(arena, selector->types, selector->type_count);

@@ -40,6 +40,11 @@ struct glob {
 /* Compiles a pattern of at most MAX_PATTERN_BYTES. GLOB_SEARCH must get its masks before it is
  * used. */
 struct glob glob_of(struct bytes pattern);
+/* Matches this text alone, whatever is in it. */
+static inline struct glob glob_of_text(struct bytes text)
+{
+    return (struct glob){.text = text, .kind = GLOB_EXACT, .prefix = (uint16_t)text.size};
+}
 
 /* How many words of 64 bits GLOB_SEARCH needs, to hold one bit more than it has tokens; 0: another
  * kind. The masks are GLOB_MASKS_PER_WORD times as many. */

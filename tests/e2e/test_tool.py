@@ -14,6 +14,8 @@ import termios
 import time
 import unicodedata
 
+import grpc
+
 from harness.case import Case, main
 from harness.client import event
 from harness.daemon import PATIENCE, binary, eventually
@@ -81,6 +83,26 @@ class Reading(Tool):
         self.assertEqual(out.count("\n"), 1)
         self.assertNotIn(notice, err)
         stream.finish()
+
+
+class Names(WithSessions, Tool):
+    def test_K5_exact_names_are_no_patterns(self):
+        names = ("a*", "ab", "?")
+        streams = {name: self.publishing(name) for name in names}
+        consumer = self.tool("sub", "--exact", "-n", "2", "-o", "jsonl", "a*", "?")
+        every = self.tool("sub", "--exact", "--exclude-producer", "a*", "-n", "2", "-o", "jsonl")
+        eventually(lambda: len(self.daemon.subscriptions()) == 2, "both have subscribed")
+        for name in ("ab", "a*", "?"):
+            streams[name].send([event()])
+        for process, expected in ((consumer, ["?", "a*"]), (every, ["?", "ab"])):
+            output, _ = process.communicate(timeout=PATIENCE)
+            rows = [json.loads(line)["producer"] for line in output.splitlines()]
+            self.assertEqual(sorted(rows), expected)
+
+    def test_K5_a_name_and_a_pattern_do_not_go_together(self):
+        selector = v1.Selector(producer="a", producer_name="a")
+        with self.assertFault(grpc.StatusCode.INVALID_ARGUMENT, "OUT_OF_BOUNDS", "selectors[0].producer_name"):
+            next(v1.stub("Subscriber", self.channel()).Subscribe(v1.SubscribeRequest(selectors=[selector])))
 
 
 class Completion(WithSessions, Tool):

@@ -30,6 +30,7 @@ static const char *put_selector(struct buf *request, uint32_t number,
         selector->header_count > MAX_LIST || selector->label_count > MAX_LIST)
         return "a selector's list has over 64 entries";
     field_text(&inner, PB_SELECTOR_PRODUCER, selector->producer);
+    field_text(&inner, PB_SELECTOR_PRODUCER_NAME, selector->producer_name);
     field_text(&inner, PB_SELECTOR_TOPIC, selector->topic);
     for (size_t i = 0; i < selector->key_count; i++)
         field_bytes_always(&inner, PB_SELECTOR_KEYS, text_bytes(selector->keys[i]));

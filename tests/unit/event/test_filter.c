@@ -202,6 +202,22 @@ Test(filter, decides_what_the_producer_alone_decides)
     filter_free(NULL);
 }
 
+Test(filter, a_name_is_no_pattern)
+{
+    const struct selector selectors[] = {{.producer_name = TEXT("a*")},
+                                         {.producer_name = TEXT("?"), .topic = TEXT("x*")},
+                                         {.producer = TEXT("b*")}};
+    const struct selector excludes[] = {{.producer_name = TEXT("b*")}};
+    OWNED(filter_free) struct filter *filter = filter_of(selectors, 3, excludes, 1);
+
+    cr_assert_eq(answer(filter, "a*"), FILTER_ALL);
+    cr_assert_eq(answer(filter, "ab"), FILTER_NONE);
+    cr_assert_eq(answer(filter, "?"), FILTER_BY_EVENT);
+    cr_assert_eq(answer(filter, "x"), FILTER_NONE);
+    cr_assert_eq(answer(filter, "b*"), FILTER_NONE, "excluded");
+    cr_assert_eq(answer(filter, "b**"), FILTER_ALL);
+}
+
 Test(filter, narrows_to_the_selectors_that_can_still_match)
 {
     const struct selector selectors[] = {{.producer = TEXT("a"), .topic = TEXT("x")},
@@ -344,6 +360,10 @@ Test(filter, refuses_a_wrong_selector_and_names_the_field)
     cr_assert_str_eq(fault.bound, "set producer: \"*\" for everything");
     refuse(&(struct selector){.producer = {long_text, sizeof(long_text)}}, FAULT_TOO_LONG, ".producer");
     refuse(&(struct selector){.topic = {long_text, sizeof(long_text)}}, FAULT_TOO_LONG, ".topic");
+    refuse(&(struct selector){.producer_name = {long_text, sizeof(long_text)}}, FAULT_TOO_LONG,
+           ".producer_name");
+    refuse(&(struct selector){.producer = TEXT("a"), .producer_name = TEXT("a")}, FAULT_OUT_OF_BOUNDS,
+           ".producer_name");
     refuse(&(struct selector){.producer = TEXT("\xc0\x80")}, FAULT_BAD_UTF8, ".producer");
     refuse(&(struct selector){.topic = TEXT("a\0")}, FAULT_BAD_UTF8, ".topic");
     refuse(&(struct selector){.keys = empty, .key_count = 2}, FAULT_EMPTY, ".keys[1]");
@@ -378,7 +398,16 @@ static void fill(struct selector *selectors, struct bytes text, uint32_t count)
     for (size_t i = 0; i < MAX_SELECTORS; i++) {
         many[i] = text;
         pairs[i] = (struct pair){TEXT("n"), text};
-        selectors[i] = (struct selector){text, text, many, many, pairs, pairs, count, count, count, count};
+        selectors[i] = (struct selector){.producer = text,
+                                         .topic = text,
+                                         .keys = many,
+                                         .types = many,
+                                         .headers = pairs,
+                                         .labels = pairs,
+                                         .key_count = count,
+                                         .type_count = count,
+                                         .header_count = count,
+                                         .label_count = count};
     }
 }
 

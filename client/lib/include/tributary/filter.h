@@ -10,6 +10,7 @@
  * (message Selector in subscriber.proto). */
 struct tributary_selector {
     const char *producer;
+    const char *producer_name; /* in place of `producer`: the name itself, no pattern */
     const char *topic;
     const char *const *keys; /* one of them must match */
     size_t key_count;
