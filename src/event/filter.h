@@ -2,7 +2,8 @@
  *
  * A filter is made of selectors and excludes. It wants an event that at least one selector matches
  * and that no exclude matches. A selector matches if all of its set fields match. Every text of a
- * selector is a glob (glob.h), but for the names. Of two headers, or labels, with one name the last one counts.
+ * selector is a glob (glob.h), but for the names. Of two headers, or labels, with one name the last
+ * one counts.
  *
  * The work for one event is bounded, because the cost of a filter is (filter_cost.h).
  *

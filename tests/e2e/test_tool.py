@@ -101,7 +101,8 @@ class Names(WithSessions, Tool):
 
     def test_K5_a_name_and_a_pattern_do_not_go_together(self):
         selector = v1.Selector(producer="a", producer_name="a")
-        with self.assertFault(grpc.StatusCode.INVALID_ARGUMENT, "OUT_OF_BOUNDS", "selectors[0].producer_name"):
+        field = "selectors[0].producer_name"
+        with self.assertFault(grpc.StatusCode.INVALID_ARGUMENT, "OUT_OF_BOUNDS", field):
             next(v1.stub("Subscriber", self.channel()).Subscribe(v1.SubscribeRequest(selectors=[selector])))
 
 
