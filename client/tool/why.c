@@ -19,6 +19,7 @@ struct settings {
     struct common common;
     unsigned output;
     bool is_json;
+    struct text_list producers;
     int64_t window_ns; /* 0: not given */
 };
 
@@ -37,7 +38,8 @@ static void print_json(const struct tributary_explanation *explanation)
     json_t *stats = json_array();
     json_t *also = json_array();
 
-    table_put_text(object, "subscription", explanation->subscription_id);
+    if (explanation->subscription_id[0] != '\0')
+        table_put_text(object, "subscription", explanation->subscription_id);
     table_put_text(object, "limit", tributary_limit_name(explanation->limit));
     table_put_text(object, "sentence", explanation->sentence);
     for (size_t i = 0; i < explanation->also_count; i++)
@@ -104,10 +106,12 @@ static void on_answer(void *ctx, const struct tributary_explanation *explanation
     print_table(explanation);
 }
 
+/* One of the two is NULL. */
 static enum tributary_code explain(struct settings *settings, struct tributary *client, const char *id,
-                                   struct tributary_status *status)
+                                   const char *producer, struct tributary_status *status)
 {
     const struct tributary_explain_query query = {.subscription_id = id,
+                                                  .producer = producer,
                                                   .window_ns = settings->window_ns,
                                                   .timeout_ns = link_left_ns(&settings->common),
                                                   .each = on_answer,
@@ -167,11 +171,50 @@ static int explain_by_name(struct settings *settings, struct tributary *client, 
     else if (search.count == 0)
         result = not_found(&search, status);
     for (size_t i = 0; i < search.count; i++) {
-        if (result == EXITS_OK && explain(settings, client, search.ids[i], status) != TRIBUTARY_OK)
+        if (result == EXITS_OK && explain(settings, client, search.ids[i], NULL, status) != TRIBUTARY_OK)
             result = link_failed(search.ids[i], status);
         free(search.ids[i]);
     }
     return result;
+}
+
+static void on_producer(void *ctx, const struct tributary_producer *producer)
+{
+    offer(ctx, producer->name);
+}
+
+static int no_producer(struct settings *settings, struct tributary *client, const char *name,
+                       const struct tributary_status *status)
+{
+    struct search search = {.wanted = name, .nearest = nearest_init(name)};
+    const struct tributary_producers_query query = {
+        .timeout_ns = link_left_ns(&settings->common), .each = on_producer, .ctx = &search};
+    struct tributary_status listed;
+
+    (void)!tributary_producers(client, &query, &listed);
+    return not_found(&search, status);
+}
+
+static int explain_subscription(struct settings *settings, struct tributary *client, const char *id)
+{
+    struct tributary_status status;
+
+    if (explain(settings, client, id, NULL, &status) == TRIBUTARY_OK)
+        return EXITS_OK;
+    if (status.code == TRIBUTARY_NOT_FOUND || status.code == TRIBUTARY_INVALID_ARGUMENT)
+        return explain_by_name(settings, client, id, &status);
+    return link_failed(id, &status);
+}
+
+static int explain_producer(struct settings *settings, struct tributary *client, const char *name)
+{
+    struct tributary_status status;
+
+    if (explain(settings, client, NULL, name, &status) == TRIBUTARY_OK)
+        return EXITS_OK;
+    if (status.code == TRIBUTARY_NOT_FOUND)
+        return no_producer(settings, client, name, &status);
+    return link_failed(name, &status);
 }
 
 static int run(const struct verb *verb, int argc, char **argv)
@@ -179,23 +222,18 @@ static int run(const struct verb *verb, int argc, char **argv)
     struct settings settings = {.output = WHY_TEXT};
     struct text_list arguments = {0};
     struct tributary *client = NULL;
-    struct tributary_status status;
     int result = EXITS_OK;
 
     if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        if (arguments.count == 0)
+        if (arguments.count + settings.producers.count == 0)
             result = cli_wrong(verb, "the subscription's id or name is missing: see 'tributary subs ls'");
         else
             result = link_open(verb, &settings.common, &client);
     }
-    for (size_t i = 0; i < arguments.count && result == EXITS_OK && client; i++) {
-        if (explain(&settings, client, arguments.items[i], &status) == TRIBUTARY_OK)
-            continue;
-        if (status.code == TRIBUTARY_NOT_FOUND || status.code == TRIBUTARY_INVALID_ARGUMENT)
-            result = explain_by_name(&settings, client, arguments.items[i], &status);
-        else
-            result = link_failed(arguments.items[i], &status);
-    }
+    for (size_t i = 0; i < arguments.count && result == EXITS_OK && client; i++)
+        result = explain_subscription(&settings, client, arguments.items[i]);
+    for (size_t i = 0; i < settings.producers.count && result == EXITS_OK && client; i++)
+        result = explain_producer(&settings, client, settings.producers.items[i]);
     tributary_free(client);
     cli_free(verb, &settings, &arguments);
     return result;
@@ -206,6 +244,8 @@ static const struct option options[] = {
     {'o', "output", OPTION_CHOICE, "text|json", OFFSET(output),
      "a sentence and a table, or one JSON object per subscription (default: text)"},
     {0, "json", OPTION_FLAG, "", OFFSET(is_json), "the same as -o json"},
+    {0, "producer", OPTION_LIST, "PRODUCER", OFFSET(producers),
+     "what limits the producer of this name (may be repeated)"},
     {0, "window", OPTION_DURATION, "DURATION", OFFSET(window_ns),
      "how long the server looks (default: 500ms)"},
 };
@@ -215,20 +255,23 @@ static const struct option_bounds bounds[] = {{"window", 10000000, 5000000000}};
 static const struct example examples[] = {
     {"tributary why SUBSCRIPTION", "what limits this consumer now, and the figures behind it"},
     {"tributary why dashboard", "the consumers of this name"},
+    {"tributary why --producer web", "what limits this producer: its connection, its consumers, the server"},
     {"tributary why dashboard --json | jq -r .limit", "one word, for another program"},
 };
 
 const struct verb verb_why = {
     .name = "why",
-    .arguments = "SUBSCRIPTION...",
+    .arguments = "[SUBSCRIPTION...]",
     .max_arguments = 100,
-    .summary = "say what limits a consumer",
+    .summary = "say what limits a consumer or a producer",
     .text =
         "Says in one sentence what a consumer waits for now: its network, its credit, its policy, its "
         "producers or the server; or\n"
         "that nothing limits it. 'also' lists what holds too. A subscription is given by its id or by its "
-        "name. What to do about\n"
-        "each limit is in docs/operations.md, \"What limits a consumer\".",
+        "name.\n"
+        "With --producer it says why a producer sends nothing, or what holds it back. What to do about each "
+        "limit is in\n"
+        "docs/operations.md, \"What limits a consumer\" and \"What limits a producer\".",
     .options = options,
     .option_count = ARRAY_LEN(options),
     .bounds = bounds,

@@ -416,3 +416,8 @@ int64_t endpoint_retry_at(const struct dialled *dialled, uint64_t number)
         return INT64_MAX;
     return lasting_call_retry_at(endpoint_of(dialled), number);
 }
+
+bool endpoint_waits_turn(const struct dialled *dialled)
+{
+    return !list_empty(&endpoint_of(dialled)->waiting);
+}

@@ -39,5 +39,7 @@ struct endpoint_view endpoint_view(const struct dialled *dialled);
 /* When a call of SHARED (`number` 0) or BY_REQUEST (the hub's number) is opened again:
  * clock_mono_ns(). INT64_MAX: it does not wait for that, or it is of a set. */
 int64_t endpoint_retry_at(const struct dialled *dialled, uint64_t number);
+/* Whether calls of it wait for its turn to dial (dial_turns.h). It is no set. */
+bool endpoint_waits_turn(const struct dialled *dialled);
 
 #endif

@@ -150,8 +150,8 @@ static bool is_next(struct upstream *upstream)
 
 static void read_next(struct upstream *upstream)
 {
-    if (upstream->offering || upstream->held || upstream->over || has_flag(upstream, FLAG_PAUSE) ||
-        upstream->call.base.reading)
+    if (upstream->offering || upstream->over || upstream_served_waits(upstream) ||
+        has_flag(upstream, FLAG_PAUSE) || upstream->call.base.reading)
         return;
     if (!is_next(upstream))
         return;

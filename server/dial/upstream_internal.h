@@ -57,7 +57,8 @@ struct upstream {
 
     /* Where it answers a call of a client (upstream_served.c); else served.call is NULL. */
     struct served_link served;
-    struct chunk *held; /* its message waits: for the end of a pause, or of the call */
+    enum fault_reason refused; /* why a message of it was refused; NONE: none was */
+    struct chunk *held;        /* its message waits: for the end of a pause, or of the call */
 };
 
 static inline struct cq_thread *cq_of(const struct upstream *upstream)
@@ -100,6 +101,8 @@ void upstream_timer_init(struct upstream *upstream);
 
 /* Ends the call, whose last message is wrong. */
 void upstream_refuse(struct upstream *upstream, const struct fault *fault);
+/* The code with which it ends the call. */
+enum fault_code upstream_refusal_code(enum fault_reason reason);
 
 /* Gives a chunk to the session. */
 void upstream_offer(struct upstream *upstream, struct chunk *chunk);
@@ -119,6 +122,8 @@ void upstream_served_opened(const struct upstream *upstream, struct client_call_
 void upstream_served_send_next(struct upstream *upstream);
 /* A message: it is offered, or held. The next one is read where that makes sense. */
 void upstream_served_message(struct upstream *upstream, const grpc_byte_buffer *message);
+/* Whether a message is held until a pause is over: then no other one is read. */
+bool upstream_served_waits(const struct upstream *upstream);
 /* What is held is offered, where nothing is in its way any more. */
 void upstream_served_resume(struct upstream *upstream);
 /* It has ended, as upstream->end says. `end` NULL: it was not opened. Returns whether it is over;

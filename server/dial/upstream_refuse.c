@@ -3,7 +3,7 @@
 #include "server/dial/upstream_internal.h"
 
 /* The same code as gRPC core's for a message that is too large for it. */
-static enum fault_code code_of(enum fault_reason reason)
+enum fault_code upstream_refusal_code(enum fault_reason reason)
 {
     switch (reason) {
     case FAULT_EVENT_TOO_LARGE:
@@ -21,5 +21,5 @@ void upstream_refuse(struct upstream *upstream, const struct fault *fault)
 
     count_add(COUNT_REFUSED_BATCHES, 1);
     (void)fault_message(fault, text, sizeof(text));
-    client_call_cancel(&upstream->call, (grpc_status_code)code_of(fault->reason), text);
+    client_call_cancel(&upstream->call, (grpc_status_code)upstream_refusal_code(fault->reason), text);
 }

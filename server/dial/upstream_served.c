@@ -113,14 +113,13 @@ static enum fault_reason no_memory(struct fault *fault)
 static struct chunk_memory *keep(const grpc_byte_buffer *message, struct bytes *bytes_out)
 {
     const grpc_slice_buffer *from = &message->data.raw.slice_buffer;
-    const bool by_reference = from->count == 1 && from->length >= KEEP_FROM_BYTES;
-    grpc_slice slice = by_reference ? grpc_slice_ref(from->slices[0]) : message_copy(message);
-    struct chunk_memory *memory = slice_memory_new(slice);
 
+    if (from->count != 1 || from->length < KEEP_FROM_BYTES)
+        return slice_memory_after(text_bytes(""), message, bytes_out);
+    struct chunk_memory *memory = slice_memory_new(grpc_slice_ref(from->slices[0]));
     if (!memory)
-        grpc_slice_unref(slice);
-    else
-        *bytes_out = slice_bytes(&slice);
+        grpc_slice_unref(from->slices[0]);
+    *bytes_out = slice_bytes(&from->slices[0]);
     return memory;
 }
 
@@ -156,20 +155,30 @@ static void offer(struct upstream *upstream, struct chunk *chunk)
     chunk_release(chunk);
 }
 
+/* FAULT_NONE: *chunk_out is a reference of the caller's. */
+static enum fault_reason accept(struct upstream *upstream, const grpc_byte_buffer *message,
+                                struct chunk **chunk_out, struct fault *fault)
+{
+    if (upstream->refused)
+        return upstream->refused;
+    if (called_of(upstream)->first_ok && upstream->held)
+        return fault_set(fault, FAULT_NOT_UNARY, "message", "one");
+    return chunk_of_message(upstream, message, chunk_out, fault);
+}
+
+/* After a refusal the call is cancelled, but perhaps it has ended with OK already: then nothing
+ * more is offered, and it counts as failed. */
 void upstream_served_message(struct upstream *upstream, const grpc_byte_buffer *message)
 {
-    const bool first_ok = called_of(upstream)->first_ok;
-    struct chunk *chunk;
+    const bool was_refused = upstream->refused != FAULT_NONE;
+    struct chunk *chunk = NULL;
     struct fault fault;
 
-    if (upstream->held && first_ok) {
-        fault_set(&fault, FAULT_NOT_UNARY, "message", "one");
-        upstream_refuse(upstream, &fault);
-    } else if (chunk_of_message(upstream, message, &chunk, &fault)) {
-        upstream_refuse(upstream, &fault);
-    } else if (first_ok) {
-        upstream->held = chunk;
-    } else if (has_flag(upstream, FLAG_PAUSE)) {
+    upstream->refused = accept(upstream, message, &chunk, &fault);
+    if (upstream->refused) {
+        if (!was_refused)
+            upstream_refuse(upstream, &fault);
+    } else if (called_of(upstream)->first_ok || has_flag(upstream, FLAG_PAUSE)) {
         upstream->held = chunk;
     } else {
         offer(upstream, chunk);
@@ -184,9 +193,15 @@ static void offer_held(struct upstream *upstream)
     offer(upstream, chunk);
 }
 
+/* The answer of a unary method is held until the status has come, and that comes last. */
+bool upstream_served_waits(const struct upstream *upstream)
+{
+    return upstream->held && !called_of(upstream)->first_ok;
+}
+
 void upstream_served_resume(struct upstream *upstream)
 {
-    if (!upstream->held || called_of(upstream)->first_ok)
+    if (!upstream_served_waits(upstream))
         return;
     if (has_flag(upstream, FLAG_CANCEL)) {
         chunk_release(upstream->held);
@@ -253,28 +268,30 @@ static void report(struct upstream *upstream, const struct client_call_end *from
     served_link_report(&upstream->served, end);
 }
 
+/* The call has ended with OK, but not all of it could be offered. */
+static void fail(struct upstream *upstream, enum fault_reason reason)
+{
+    upstream->end.code = (uint32_t)upstream_refusal_code(reason);
+    peer_words_copy(upstream->end.message, text_bytes(fault_text(reason)));
+}
+
 /* The answer of a unary method counts where the call has ended with OK. */
 static void end_unary(struct upstream *upstream)
 {
-    struct fault fault;
-    char text[PEER_WORDS_BYTES];
-
     if (upstream->held && upstream->end.code == CODE_OK) {
         offer_held(upstream);
-        return;
+    } else if (upstream->end.code == CODE_OK) {
+        fail(upstream, FAULT_NOT_UNARY);
+    } else {
+        chunk_release(upstream->held);
+        upstream->held = NULL;
     }
-    chunk_release(upstream->held);
-    upstream->held = NULL;
-    if (upstream->end.code != CODE_OK)
-        return;
-    fault_set(&fault, FAULT_NOT_UNARY, "message", "one");
-    (void)fault_message(&fault, text, sizeof(text));
-    upstream->end.code = (uint32_t)fault_code(FAULT_NOT_UNARY);
-    peer_words_copy(upstream->end.message, text_bytes(text));
 }
 
 bool upstream_served_ended(struct upstream *upstream, const struct client_call_end *end)
 {
+    if (upstream->refused && upstream->end.code == CODE_OK)
+        fail(upstream, upstream->refused);
     if (called_of(upstream)->first_ok)
         end_unary(upstream);
     report(upstream, end);

@@ -15,6 +15,8 @@
 #include "hub/hub.h"
 #include "proto/field_numbers.h"
 #include "server/rpc/decode.h"
+#include "server/rpc/explain_answer.h"
+#include "server/rpc/explain_producer.h"
 #include "server/rpc/explain_sample.h"
 #include "server/rpc/limit_rules.h"
 #include "server/rpc/method_table.h"
@@ -52,20 +54,11 @@ struct explain {
 
 _Static_assert(LIMIT_RESUME_GAP == (int)TRIBUTARY__V1__EXPLANATION__LIMIT__RESUME_GAP &&
                    LIMIT_SLOW_READER == (int)TRIBUTARY__V1__EXPLANATION__LIMIT__SLOW_READER &&
-                   LIMIT_HEALTHY == (int)TRIBUTARY__V1__EXPLANATION__LIMIT__HEALTHY,
+                   LIMIT_HEALTHY == (int)TRIBUTARY__V1__EXPLANATION__LIMIT__HEALTHY &&
+                   LIMIT_ENDED == (int)TRIBUTARY__V1__EXPLANATION__LIMIT__ENDED,
                "the numbers are those of the API");
 
 /* ---- the answer ---- */
-
-static void write_stat(void *ctx, const char *name, int64_t value, const char *unit)
-{
-    struct buf stat = {0};
-
-    field_text(&stat, PB_EXPLANATION_STAT_NAME, name);
-    field_varint(&stat, PB_EXPLANATION_STAT_VALUE, (uint64_t)value);
-    field_text(&stat, PB_EXPLANATION_STAT_UNIT, unit);
-    field_message(ctx, PB_EXPLANATION_STATS, &stat);
-}
 
 static void write_explanation(const struct explain *explain, const struct limit_stats *stats,
                               struct buf *answer)
@@ -74,14 +67,10 @@ static void write_explanation(const struct explain *explain, const struct limit_
     const struct limit_verdict verdict = limit_decide(stats, &sentence);
 
     field_bytes(answer, PB_EXPLANATION_SUBSCRIPTION_ID, explain->id);
-    field_varint(answer, PB_EXPLANATION_LIMIT, verdict.limit);
-    field_bytes(answer, PB_EXPLANATION_SENTENCE, (struct bytes){sentence.data, sentence.size});
-    limit_each(stats, write_stat, answer);
-    for (uint32_t i = 0; i < verdict.also_count; i++)
-        field_varint(answer, PB_EXPLANATION_ALSO, verdict.also[i]);
-    field_text(answer, PB_EXPLANATION_PRODUCER, verdict.producer);
-    if (verdict.limit == LIMIT_PRODUCER_BLOCKED)
-        field_text(answer, PB_EXPLANATION_BLOCKING_SUBSCRIPTION_ID, stats->producers.blocking_id);
+    limit_each(stats, explain_write_stat, answer);
+    explain_write_verdict(&verdict, (struct bytes){sentence.data, sentence.size},
+                          verdict.limit == LIMIT_PRODUCER_BLOCKED ? stats->producers.blocking_id : "",
+                          answer);
     answer->broken |= sentence.broken;
 }
 
@@ -211,13 +200,22 @@ static void explain_on_loop(struct unary_call *unary)
 {
     const Tributary__V1__ExplainRequest *request =
         (const Tributary__V1__ExplainRequest *)(const void *)unary->request;
-    const struct bytes id = text_bytes(request->subscription_id);
+    const struct bytes id = text_bytes(request->subscription_id), producer = text_bytes(request->producer);
     struct explain *explain;
     int64_t window_ns;
 
-    if (name_check(id, "subscription_id", MAX_NAME_BYTES, &unary->fault) ||
+    if (id.size > 0 && producer.size > 0) {
+        fault_set(&unary->fault, FAULT_UNSUPPORTED, "producer", "a subscription_id or a producer");
+        return;
+    }
+    if (name_check(producer.size > 0 ? producer : id, producer.size > 0 ? "producer" : "subscription_id",
+                   MAX_NAME_BYTES, &unary->fault) ||
         decode_duration((const ProtobufCMessage *)request->window, &window_rule, &window_ns, &unary->fault))
         return;
+    if (producer.size > 0) {
+        explain_producer(unary, producer, window_ns);
+        return;
+    }
     explain = calloc(1, sizeof(*explain));
     if (!explain) {
         fault_set(&unary->fault, FAULT_MEMORY_BUDGET, NULL, NULL);

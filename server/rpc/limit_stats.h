@@ -38,6 +38,10 @@ enum limit {
     LIMIT_FILTERED,
     LIMIT_SILENT,
     LIMIT_RESUME_GAP,
+    /* Of producers: producer_limits.h. */
+    LIMIT_NO_CONSUMER,
+    LIMIT_DIAL_TURN,
+    LIMIT_ENDED,
     LIMIT_COUNT
 };
 

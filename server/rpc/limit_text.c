@@ -6,8 +6,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 
-/* "1.2 s", "340 ms" */
-static void put_time(struct buf *text, int64_t ns)
+void limit_put_time(struct buf *text, int64_t ns)
 {
     if (ns >= NS_PER_S)
         buf_format(text, "%" PRId64 ".%" PRId64 " s", ns / NS_PER_S, ns % NS_PER_S / (100 * NS_PER_MS));
@@ -15,7 +14,7 @@ static void put_time(struct buf *text, int64_t ns)
         buf_format(text, "%" PRId64 " ms", ns / NS_PER_MS);
 }
 
-static void put_count(struct buf *text, uint64_t count, const char *one)
+void limit_put_count(struct buf *text, uint64_t count, const char *one)
 {
     buf_format(text, "%" PRIu64 " %s%s", count, one, count == 1 ? "" : "s");
 }
@@ -31,7 +30,7 @@ static void put_waiting(struct buf *text, const struct limit_stats *at)
 static void put_window(struct buf *text, const struct limit_stats *at)
 {
     buf_text(text, " in the last ");
-    put_time(text, at->window_ns);
+    limit_put_time(text, at->window_ns);
 }
 
 /* "Its buffer has 12 of 1024 events and 345 of 67108864 bytes" */
@@ -54,7 +53,7 @@ static void put_retry(struct buf *text, const struct limit_producers *producers)
     if (producers->retry_in_ns < 0)
         return;
     buf_text(text, "; it is tried again in ");
-    put_time(text, producers->retry_in_ns);
+    limit_put_time(text, producers->retry_in_ns);
 }
 
 /* ---- the stream and the server ---- */
@@ -64,7 +63,7 @@ static void write_draining(const struct limit_stats *at, struct buf *text)
     buf_text(text, "It is ending, and gets no new events");
     if (at->drain_left_ns >= 0) {
         buf_text(text, "; it has ");
-        put_time(text, at->drain_left_ns);
+        limit_put_time(text, at->drain_left_ns);
         buf_text(text, " left");
     }
     put_waiting(text, at);
@@ -73,7 +72,7 @@ static void write_draining(const struct limit_stats *at, struct buf *text)
 static void write_unanswered(const struct limit_stats *at, struct buf *text)
 {
     buf_text(text, "The server's thread that serves it has not answered for ");
-    put_time(text, at->thread_delay_ns);
+    limit_put_time(text, at->thread_delay_ns);
 }
 
 static void write_starting(const struct limit_stats *at, struct buf *text)
@@ -91,7 +90,7 @@ static void write_behind(const struct limit_stats *at, struct buf *text)
                "The server is behind: the thread that serves it was busy for %" PRId64 " %% of the time",
                at->busy_percent);
     buf_text(text, ", and answered after ");
-    put_time(text, at->thread_delay_ns);
+    limit_put_time(text, at->thread_delay_ns);
     put_waiting(text, at);
 }
 
@@ -103,14 +102,14 @@ static void write_takes_nothing(const struct limit_stats *at, struct buf *text)
 
     buf_text(text, writes ? "The consumer takes nothing: a message to it has been on its way for "
                           : "The consumer takes nothing: its connection has been full for ");
-    put_time(text, writes ? at->write_ns : at->unwritable_ns);
+    limit_put_time(text, writes ? at->write_ns : at->unwritable_ns);
     put_waiting(text, at);
 }
 
 static void write_no_credit(const struct limit_stats *at, struct buf *text)
 {
     buf_text(text, "The consumer gives no credit: it has allowed no event for ");
-    put_time(text, at->starved_ns);
+    limit_put_time(text, at->starved_ns);
     put_waiting(text, at);
 }
 
@@ -119,7 +118,7 @@ static void write_quota(const struct limit_stats *at, struct buf *text)
     buf_format(text, "The server's memory budget is short (%" PRIu64 " of %" PRIu64 " bytes are used): ",
                at->memory_used, at->memory_limit);
     if (at->losses[LOSS_BUDGET] > 0) {
-        put_count(text, at->losses[LOSS_BUDGET], "event");
+        limit_put_count(text, at->losses[LOSS_BUDGET], "event");
         buf_text(text, " for this consumer gave way");
         put_window(text, at);
     } else if (at->refused_batches > 0) {
@@ -137,7 +136,7 @@ static void write_blocking(const struct limit_stats *at, struct buf *text)
     buf_text(text, ", and its policy BLOCK holds back producers that others share");
     if (at->blocked_ns >= 0) {
         buf_text(text, ", for ");
-        put_time(text, at->blocked_ns);
+        limit_put_time(text, at->blocked_ns);
         buf_text(text, " so far");
     }
 }
@@ -167,7 +166,7 @@ static void write_losing(const struct limit_stats *at, struct buf *text)
     const enum loss reason = main_loss(at);
 
     buf_text(text, "It loses events by its policy: ");
-    put_count(text, limit_lost(at), "event");
+    limit_put_count(text, limit_lost(at), "event");
     put_window(text, at);
     buf_text(text, reason == LOSS_BLOCK_TIMEOUT
                        ? ", because it held producers back for too long, and the fallback applies"
@@ -180,7 +179,7 @@ static void write_losing(const struct limit_stats *at, struct buf *text)
 static void write_coalescing(const struct limit_stats *at, struct buf *text)
 {
     buf_text(text, "LATEST_PER_KEY replaced ");
-    put_count(text, at->losses[LOSS_COALESCED], "waiting event");
+    limit_put_count(text, at->losses[LOSS_COALESCED], "waiting event");
     buf_text(text, " by newer ones of their keys");
     put_window(text, at);
 }
@@ -188,7 +187,7 @@ static void write_coalescing(const struct limit_stats *at, struct buf *text)
 static void write_credit_trickle(const struct limit_stats *at, struct buf *text)
 {
     buf_text(text, "The consumer gives credit bit by bit: it got ");
-    put_count(text, at->delivered, "event");
+    limit_put_count(text, at->delivered, "event");
     put_window(text, at);
     put_waiting(text, at);
 }
@@ -196,11 +195,11 @@ static void write_credit_trickle(const struct limit_stats *at, struct buf *text)
 static void write_slow_reader(const struct limit_stats *at, struct buf *text)
 {
     buf_text(text, "The consumer reads more slowly than events come: it took ");
-    put_count(text, at->delivered, "event");
+    limit_put_count(text, at->delivered, "event");
     put_window(text, at);
     put_waiting(text, at);
     buf_text(text, ", the oldest for ");
-    put_time(text, at->oldest_ns);
+    limit_put_time(text, at->oldest_ns);
 }
 
 /* ---- the producers ---- */
@@ -258,7 +257,7 @@ static void write_backoff(const struct limit_stats *at, struct buf *text)
 static void write_filtered(const struct limit_stats *at, struct buf *text)
 {
     buf_text(text, "Its producers send, and nothing of it matches its selectors: the last event came ");
-    put_time(text, at->filtered_age_ns);
+    limit_put_time(text, at->filtered_age_ns);
     buf_text(text, " ago from ");
     put_producers(text, at->producers.names.latest, 1);
 }
@@ -268,13 +267,13 @@ static void write_silent(const struct limit_stats *at, struct buf *text)
     const struct limit_producers *producers = &at->producers;
 
     buf_text(text, "It has everything, and its ");
-    put_count(text, at->matched, "producer");
+    limit_put_count(text, at->matched, "producer");
     buf_text(text, at->matched == 1 ? " is silent" : " are silent");
     if (producers->last_event_wall_ns == 0) {
         buf_text(text, ": none has sent an event so far");
     } else {
         buf_text(text, ": the last event came ");
-        put_time(text, at->last_event_ns);
+        limit_put_time(text, at->last_event_ns);
         buf_text(text, " ago from ");
         put_producers(text, producers->names.latest, 1);
     }
@@ -285,7 +284,7 @@ static void write_silent(const struct limit_stats *at, struct buf *text)
 static void write_healthy(const struct limit_stats *at, struct buf *text)
 {
     buf_text(text, "Nothing limits it: ");
-    put_count(text, at->delivered, "event");
+    limit_put_count(text, at->delivered, "event");
     buf_text(text, at->delivered == 1 ? " was delivered" : " were delivered");
     put_window(text, at);
     put_waiting(text, at);

@@ -76,7 +76,9 @@ struct relay_mark {
 };
 struct relay_mark *relayed_mark(struct relayed *relayed);
 
-/* Any thread. Calls `each` for the sources until it returns false. It may only look at them. */
+/* Any thread. Calls `each` for the sources until it returns false. It may only look at them.
+ * Between portions others may use the set: a source that is there all the time comes once, or twice
+ * where new ones come in. */
 void relays_each(struct relays *relays, bool (*each)(void *ctx, struct relayed *relayed), void *ctx);
 
 /* Any thread. Whether there are as many sources as there may be. */

@@ -23,6 +23,9 @@
 
 /* Sources that one step of a pass visits. */
 #define STEP_SOURCES 8u
+/* Slots of the map that relays_each() looks at before it gives the lock back; a slot has one source
+ * on average. */
+#define PAGE_SLOTS 64u
 
 #define MIN_SILENT_CHECK_NS (10 * NS_PER_MS)
 
@@ -198,17 +201,30 @@ struct relayed *relays_find(struct relays *relays, struct bytes inner, uint64_t 
     return relayed;
 }
 
+/* Looks at some slots of the map. Returns whether more are left. */
+static bool each_of_page(struct relays *relays, size_t *slot,
+                         bool (*each)(void *ctx, struct relayed *relayed), void *ctx)
+{
+    const struct map *map = &relays->by_key;
+
+    for (const size_t end = MIN_OF(*slot + PAGE_SLOTS, map->slot_count); *slot < end; ++*slot)
+        for (struct map_node *node = map->slots[*slot]; node; node = node->next)
+            if (!each(ctx, container_of(node, struct relayed, by_key)))
+                return false;
+    return *slot < map->slot_count;
+}
+
+/* A table that grows meanwhile has the sources of later slots in later slots, too. */
 void relays_each(struct relays *relays, bool (*each)(void *ctx, struct relayed *relayed), void *ctx)
 {
+    size_t slot = 0;
     bool more = true;
 
-    pthread_mutex_lock(&relays->lock);
-    map_each(node, following, &relays->by_key)
-    {
-        if (more)
-            more = each(ctx, container_of(node, struct relayed, by_key));
+    while (more) {
+        pthread_mutex_lock(&relays->lock);
+        more = each_of_page(relays, &slot, each, ctx);
+        pthread_mutex_unlock(&relays->lock);
     }
-    pthread_mutex_unlock(&relays->lock);
 }
 
 uint32_t relays_count(const struct relays *relays)

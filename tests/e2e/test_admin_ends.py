@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """What an operator ends: a producer, with a report of what became of its calls, and the server."""
+import socket
 import time
 
 import grpc
@@ -186,6 +187,28 @@ class Draining(WithSessions, Tool):
         daemon.terminate()
         self.assertEqual(daemon.wait(), 1)
         stalled.cancel()
+
+    def test_callers_on_other_machines_need_an_option(self):
+        """This machine by an address that is none of loopback is another machine to the server."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(("198.51.100.1", 9))  # sends nothing: says from which address it would
+            except OSError:
+                self.skipTest("this machine has no address but those of loopback")
+            here = probe.getsockname()[0]
+        for option in ((), ("--remote-drain",)):
+            daemon = self.start_daemon(
+                "--insecure-listen", *option, listen=("127.0.0.1:0", f"{here}:0")
+            )
+            drain = v1.stub("Admin", self.channel(daemon.addresses[1])).Drain
+            if not option:
+                with self.assertFault(CODE.PERMISSION_DENIED, "NOT_LOCAL", contains=["--remote-drain"]):
+                    drain(v1.DrainRequest(deadline=duration(20)), timeout=PATIENCE)
+                self.assertEqual(daemon.log("server.drain_requested"), [])
+                daemon.stop()
+                continue
+            drain(v1.DrainRequest(deadline=duration(20)), timeout=PATIENCE)
+            self.assertEqual(daemon.wait(), 0)
 
     def test_bad_deadlines(self):
         daemon = self.start_daemon()

@@ -252,6 +252,16 @@ class Ends(WithFanIn):
         self.assertIn("ompression", call.details)
 
 
+    def test_a_message_over_the_limit_ends_its_upstream_also_behind_an_OK(self):
+        upstream = self.serving("web-1")
+        for last in ((), (b"x",)):
+            call = self.call()
+            there = upstream.wait_calls(len(upstream.calls) + 1)
+            there.send(b"before", bytes(5 << 20), *last)
+            there.end()
+            self.assertEqual((call.wait_end(), call.messages), (CODE.RESOURCE_EXHAUSTED, [b"before"]))
+
+
 class Client(WithFanIn):
     def test_a_client_that_cancels_cancels_the_upstreams(self):
         upstreams = [self.serving(f"web-{i}") for i in range(2)]

@@ -49,6 +49,7 @@ enum tributary_code tributary_explain(struct tributary *client, const struct tri
     window.seconds = query->window_ns / NS_PER_S;
     window.nanos = (int32_t)(query->window_ns % NS_PER_S);
     request.subscription_id = admin_text(query->subscription_id);
+    request.producer = admin_text(query->producer);
     if (query->window_ns != 0)
         request.window = &window;
     answer =

@@ -36,10 +36,12 @@ class Node(Health):
 
 class Observe:
     """`hubble observe`, and the flows that it has printed."""
+    started = []
 
     def __init__(self, address, *arguments):
         self.program = Program([HUBBLE / "bin" / "hubble", "observe", "--server", address, "-o", "jsonpb",
                                 *arguments])
+        self.started.append(self.program)
 
     def flows(self):
         """(node, number) of each flow so far. The number stands in the summary."""
@@ -59,6 +61,13 @@ class Observe:
         code = self.program.end(signal.SIGINT)
         if code != 0:
             raise AssertionError(f"hubble observe: exit {code}: {self.program.err[-5:]}")
+
+
+def end_clients():
+    """Ends the clients that a row has left behind."""
+    for program in Observe.started:
+        program.end()
+    Observe.started.clear()
 
 
 def same(got, want, what):

@@ -1,4 +1,4 @@
-/* explain.h - ask the server what limits a consumer. Part of <tributary/tributary.h>.
+/* explain.h - ask the server what limits a consumer or a producer. Part of <tributary/tributary.h>.
  *
  * The rules and the errors of admin.h apply to this function, too. */
 #ifndef TRIBUTARY_EXPLAIN_H
@@ -22,7 +22,7 @@ struct tributary_explanation {
     size_t stat_count;
     const int *also; /* limits that hold too, the more important first */
     size_t also_count;
-    const char *producer;                 /* that the sentence names; empty: none */
+    const char *producer;                 /* that the sentence names, or the one of the query; empty: none */
     const char *blocking_subscription_id; /* the consumer that is in the way; empty: none */
 };
 
@@ -32,11 +32,13 @@ struct tributary_explain_query {
     int64_t timeout_ns; /* the window counts, too */
     void (*each)(void *ctx, const struct tributary_explanation *explanation);
     void *ctx;
+    const char *producer; /* in place of subscription_id; NULL: none */
 };
 
-/* Calls `each` once with what limits a subscription now. After an error `each` was not called.
- *   TRIBUTARY_NOT_FOUND         no such subscription, or it ended within the window
- *   TRIBUTARY_INVALID_ARGUMENT  a bad id, or a window beyond its bounds */
+/* Calls `each` once with what limits a subscription or a producer now. After an error `each` was
+ * not called.
+ *   TRIBUTARY_NOT_FOUND         no such subscription or producer, or it ended within the window
+ *   TRIBUTARY_INVALID_ARGUMENT  a bad id or name, both or none, or a window beyond its bounds */
 TRIBUTARY_API enum tributary_code tributary_explain(struct tributary *client,
                                                     const struct tributary_explain_query *query,
                                                     struct tributary_status *status);
