@@ -173,7 +173,14 @@ class Nodes:
 
 def wait_written(node):
     """Waits until a server has all its flows in its ring."""
+    eventually(lambda: len(Observe(node.address, "--all").finished()) == len(node.seen()),
+               lambda: f"{node.name} has not {node.written} flows")
+
+
+def eventually(question, wrong):
+    """Asks until the answer is true. `wrong` says what to report when it never is."""
     until = time.monotonic() + PATIENCE
-    while len(Observe(node.address, "--all").finished()) < len(node.seen()):
+    while not question():
         if time.monotonic() > until:
-            raise AssertionError(f"{node.name} has not {node.written} flows")
+            raise AssertionError(wrong())
+        time.sleep(0.02)

@@ -1,8 +1,8 @@
 """`hubble` at the fan-in listener, with three Hubble servers behind it (case X2)."""
 import contextlib
 import os
+import random
 import signal
-import time
 
 from fan_in import hubble
 from fan_in.hubble import Node, Nodes, Observe, same
@@ -99,11 +99,8 @@ def slow_client():
         for node in nodes:
             want += [(node.name, node.written - 1 + number) for number in range(5000)]
             node.write(5000, size=500)
-        until = time.monotonic() + hubble.PATIENCE
-        while sum(each.queued.events for each in stand.daemon.subscriptions()) == 0:
-            if time.monotonic() > until:
-                raise AssertionError("nothing waits for the client")
-            time.sleep(0.01)
+        hubble.eventually(lambda: sum(each.queued.events for each in stand.daemon.subscriptions()) > 0,
+                          lambda: "nothing waits for the client")
         client.program.process.send_signal(signal.SIGCONT)
         client.program.wait(lambda: len(client.program.out) >= len(want), f"{len(want)} flows")
         same(client.flows(), want, "--follow")
@@ -165,4 +162,37 @@ def killed_client():
             node.wait_calls(0)
 
 
-TESTS = (down_before, down_meanwhile, slow, slow_client, joins_and_leaves, at_a_rate, killed_client)
+def churn():
+    """Clients begin and are killed or interrupted, servers are killed and started, endpoints are added anew,
+    40 rounds: then no call, no subscription and no descriptor is left."""
+    chance = random.Random(1)
+    with three() as (stand, nodes):
+        Observe(stand.address, "--last", "1").finished()
+        before, descriptors = idle_counters(stand), stand.descriptors()
+        for _ in range(40):
+            kinds = (["--follow"], ["--all"], ["--follow", "--all"])
+            clients = [Observe(stand.address, *chance.choice(kinds)) for _ in range(3)]
+            node = chance.choice(nodes)
+            node.write(200, size=chance.choice((0, 2000)))
+            clients[0].program.wait(lambda: clients[0].program.out, "a flow")
+            node.kill()
+            stand.remove(node.name)
+            node.start()
+            node.write(20)
+            stand.serve(node.name, node.address, *METHODS)
+            for client in clients:
+                client.program.end(chance.choice((signal.SIGKILL, signal.SIGINT, signal.SIGTERM)))
+        for node in nodes:
+            node.wait_calls(0)
+        hubble.eventually(lambda: idle_counters(stand) == before,
+                          lambda: f"{idle_counters(stand)}, not {before}")
+        hubble.eventually(lambda: stand.descriptors() <= descriptors,
+                          lambda: f"{stand.descriptors()} descriptors, not {descriptors}")
+
+
+def idle_counters(stand):
+    """What lives in the daemon, but for memory and what a moment has."""
+    return {name: value for name, value in stand.daemon.live().items() if "bytes" not in name}
+
+
+TESTS = (down_before, down_meanwhile, slow, slow_client, joins_and_leaves, at_a_rate, killed_client, churn)

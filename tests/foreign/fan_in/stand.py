@@ -36,6 +36,9 @@ class Stand:
     def remove(self, name):
         self.tool("producers", "rm", "--cancel", name)
 
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.daemon.pid}/fd"))
+
     def __enter__(self):
         return self
 
