@@ -52,7 +52,7 @@ struct explain {
     int64_t seen_at_ns;
 };
 
-_Static_assert(LIMIT_RESUME_GAP == (int)TRIBUTARY__V1__EXPLANATION__LIMIT__RESUME_GAP &&
+_Static_assert(LIMIT_SORT_WINDOW == (int)TRIBUTARY__V1__EXPLANATION__LIMIT__SORT_WINDOW &&
                    LIMIT_SLOW_READER == (int)TRIBUTARY__V1__EXPLANATION__LIMIT__SLOW_READER &&
                    LIMIT_HEALTHY == (int)TRIBUTARY__V1__EXPLANATION__LIMIT__HEALTHY &&
                    LIMIT_ENDED == (int)TRIBUTARY__V1__EXPLANATION__LIMIT__ENDED,

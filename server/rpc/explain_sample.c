@@ -191,6 +191,8 @@ static void compare_chan(const struct sample *first, const struct sample *second
     stats->delivered = chan->stats.delivered.events - first->chan.stats.delivered.events;
     for (size_t i = 0; i < LOSS_COUNT; i++)
         stats->losses[i] = chan->stats.dropped[i].events - first->chan.stats.dropped[i].events;
+    stats->sorted_late = chan->stats.sorted_late - first->chan.stats.sorted_late;
+    stats->sort_full = chan->stats.sort_full - first->chan.stats.sort_full;
     stats->waiting = chan->waiting;
     stats->in_flight = chan->in_flight;
     stats->parked = chan->parked;

@@ -58,6 +58,10 @@ static void add_buffer(const struct list *list, const struct limit_stats *at)
     add_age(list, "blocking", at->blocked_ns);
     add_some(list, "fallback_active", at->fallback_active, "");
     add_some(list, "resume_gaps", at->gaps, "");
+    if (at->limits.sort.duration_ns > 0)
+        add_age(list, "sort_window", at->limits.sort.duration_ns);
+    add_some(list, "sorted_late", at->sorted_late, "events");
+    add_some(list, "sort_full", at->sort_full, "events");
 }
 
 static void add_sender(const struct list *list, const struct limit_stats *at)

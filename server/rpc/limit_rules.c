@@ -119,7 +119,7 @@ static enum held slow_reader(const struct limit_stats *at)
 {
     const bool stuck = at->write_ns >= 0 || at->unwritable_ns >= 0 || at->was_stuck;
 
-    return yes_if(at->oldest_ns >= BACKLOG_NS && stuck);
+    return yes_if(at->oldest_ns >= at->limits.sort.duration_ns + BACKLOG_NS && stuck);
 }
 
 /* ---- the producers ---- */
@@ -170,6 +170,13 @@ static enum held resume_gap(const struct limit_stats *at)
     return at->gaps > 0 ? ASIDE : NO;
 }
 
+/* What is held to be sorted waits because its consumer has asked for that, so everything else comes
+ * first. */
+static enum held sort_window(const struct limit_stats *at)
+{
+    return yes_if(at->limits.sort.duration_ns > 0 && at->waiting.events > 0);
+}
+
 /* ---- the table ---- */
 
 struct rule {
@@ -202,6 +209,7 @@ static const struct rule rules[] = {
     {LIMIT_FILTERED, filtered, NAME(latest)},
     {LIMIT_SILENT, silent, NAME(latest)},
     {LIMIT_RESUME_GAP, resume_gap, 0},
+    {LIMIT_SORT_WINDOW, sort_window, 0},
 };
 
 static void add_also(struct limit_verdict *verdict, enum limit limit)

@@ -42,6 +42,7 @@ enum limit {
     LIMIT_NO_CONSUMER,
     LIMIT_DIAL_TURN,
     LIMIT_ENDED,
+    LIMIT_SORT_WINDOW, /* of a consumer */
     LIMIT_COUNT
 };
 
@@ -75,7 +76,8 @@ struct limit_stats {
     int64_t window_ns; /* between the two looks */
     /* In the window. */
     uint64_t accepted, delivered, losses[LOSS_COUNT];
-    uint64_t refused_batches; /* of any publisher */
+    uint64_t refused_batches;        /* of any publisher */
+    uint64_t sorted_late, sort_full; /* as in struct chan_stats */
     /* At the second look. */
     struct totals waiting, in_flight, parked;
     struct chan_limits limits;

@@ -281,6 +281,25 @@ static void write_silent(const struct limit_stats *at, struct buf *text)
         buf_format(text, " (of the first %" PRIu32 ")", producers->looked_at);
 }
 
+static void write_sort_window(const struct limit_stats *at, struct buf *text)
+{
+    buf_text(text, "It gets its events in the order of their times, so each is held for ");
+    limit_put_time(text, at->limits.sort.duration_ns);
+    put_waiting(text, at);
+    if (at->sorted_late > 0) {
+        buf_text(text, "; ");
+        limit_put_count(text, at->sorted_late, "event");
+        buf_text(text, " came too late for that");
+        put_window(text, at);
+    }
+    if (at->sort_full > 0) {
+        buf_text(text, "; ");
+        limit_put_count(text, at->sort_full, "event");
+        buf_text(text, " went before that, because it holds no more than ");
+        limit_put_count(text, at->limits.sort.max_events, "event");
+    }
+}
+
 static void write_healthy(const struct limit_stats *at, struct buf *text)
 {
     buf_text(text, "Nothing limits it: ");
@@ -311,6 +330,7 @@ static void (*const writers[LIMIT_COUNT])(const struct limit_stats *at, struct b
     [LIMIT_BACKOFF] = write_backoff,
     [LIMIT_FILTERED] = write_filtered,
     [LIMIT_SILENT] = write_silent,
+    [LIMIT_SORT_WINDOW] = write_sort_window,
     [LIMIT_HEALTHY] = write_healthy,
 };
 

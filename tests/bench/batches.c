@@ -64,7 +64,8 @@ size_t batches_event_head(const struct plan *plan, uint32_t label, uint8_t *at, 
     }
     size_t digits = plan->filter == FILTER_TOPIC ? 4 : 3; /* after tag, length and "t/" or "k" */
     end = put_head(end, EVENT_DATA, plan->payload_bytes);
-    uint8_t *body = put_head(at, BATCH_EVENTS, (size_t)(end - inner) + plan->payload_bytes);
+    uint8_t *body =
+        put_head(at, BATCH_EVENTS, (size_t)(end - inner) + plan->payload_bytes + plan_tail_bytes(plan));
     memcpy(body, inner, (size_t)(end - inner));
     if (digits_out)
         *digits_out = (size_t)(body - at) + digits;

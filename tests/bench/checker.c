@@ -1,6 +1,7 @@
 /* checker.c - checks that the numbers have no gap and no repetition and are in order. */
 #include "bench/checker.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +61,19 @@ void checker_end(struct checker *checker)
     atomic_store_explicit(&totals->messages, checker->messages, memory_order_relaxed);
 }
 
+/* The time field stands behind the payload, behind its tag. */
+static void check_order(struct checker *checker, const uint8_t *payload)
+{
+    uint64_t time_ns;
+
+    memcpy(&time_ns, payload + checker->load->plan.payload_bytes + 1, sizeof(time_ns));
+    time_ns = le64toh(time_ns);
+    if (time_ns < checker->sorted_ns)
+        load_fail(checker->load, "consumer %u: an event is %llu ns earlier than the one before it",
+                  checker->number, (unsigned long long)(checker->sorted_ns - time_ns));
+    checker->sorted_ns = time_ns;
+}
+
 static void begin_row(struct checker *checker)
 {
     if (!checker->now_ns)
@@ -71,6 +85,7 @@ const uint8_t *checker_row(struct checker *checker, uint32_t producer, const uin
     const size_t head_size = checker->shape.head_size, step = checker->shape.step, stride = checker->stride;
     const uint64_t head[2] = {checker->head[0], checker->head[1]},
                    mask[2] = {checker->head_mask[0], checker->head_mask[1]};
+    const bool sorted = checker->load->plan.sort_window_ms > 0;
     const size_t more = head_size > HEAD_WORDS_BYTES ? head_size - HEAD_WORDS_BYTES : 0;
     uint64_t due = mark_id(producer, checker->next[producer]), time_ns = checker->time_ns,
              events = checker->events;
@@ -91,6 +106,8 @@ const uint8_t *checker_row(struct checker *checker, uint32_t producer, const uin
             add_latencies(checker, events);
             checker->time_ns = time_ns = mark.time_ns;
         }
+        if (sorted)
+            check_order(checker, at + head_size);
         due += stride;
         events++;
     }
@@ -122,6 +139,8 @@ void checker_event(struct checker *checker, uint32_t producer, struct bytes payl
         add_latencies(checker, checker->events);
         checker->time_ns = mark.time_ns;
     }
+    if (checker->load->plan.sort_window_ms > 0)
+        check_order(checker, payload.data);
     checker->next[producer] += checker->stride;
     checker->events++;
 }

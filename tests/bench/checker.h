@@ -27,6 +27,7 @@ struct checker {
     /* Events with the same time are added to the histogram together. */
     int64_t now_ns; /* when this read began; 0: not known yet */
     uint64_t time_ns, time_first;
+    uint64_t sorted_ns; /* with a sort window: the time field of the last event */
 };
 
 /* False: no memory. `shape` is copied. */

@@ -42,6 +42,9 @@ const char plan_usage[] =
     "  --flood N           one more producer, the flooder, publishes all that its connection takes\n"
     "                      (tributary): N events in a message; needs --rate; latency is the others'\n"
     "  --flood-apart       the last consumer receives the flooder only, and the other consumers all but it\n"
+    "  --sort-window MS    events have times, and consumers get them in the order of these, each held for "
+    "so\n"
+    "                      long; 0: as they come (default: no times; tributary)\n"
     "  --idle              connect everybody, publish nothing\n"
     "  --patience S        give up when nothing has moved for so long (default 20)\n"
     "\n"
@@ -133,6 +136,7 @@ enum choice {
     STALLED,
     FLOOD,
     FLOOD_APART,
+    SORT_WINDOW,
     IDLE,
     PATIENCE
 };
@@ -155,6 +159,7 @@ static const struct option options[] = {
     {"stall", 1, NULL, STALLED},
     {"flood", 1, NULL, FLOOD},
     {"flood-apart", 0, NULL, FLOOD_APART},
+    {"sort-window", 1, NULL, SORT_WINDOW},
     {"idle", 0, NULL, IDLE},
     {"patience", 1, NULL, PATIENCE},
     {NULL, 0, NULL, 0},
@@ -168,6 +173,10 @@ static void read_time(struct reader *reader, enum choice choice)
         plan->warm_up_ms = count(reader, "--warm-up-ms", 0, 600000);
     if (choice == SECONDS)
         plan->measure_ns = (int64_t)(decimal(reader, "--seconds", 0.01, 86400) * 1e9);
+    if (choice == SORT_WINDOW) {
+        plan->sort_window_ms = count(reader, "--sort-window", 0, 60000);
+        plan->timed = true;
+    }
     if (choice == PATIENCE)
         plan->patience_s = count(reader, "--patience", 1, 600);
 }
@@ -206,6 +215,7 @@ static void read_option(struct reader *reader, enum choice choice)
         break;
     case WARM_UP:
     case SECONDS:
+    case SORT_WINDOW:
     case PATIENCE:
         read_time(reader, choice);
         break;
@@ -282,6 +292,8 @@ static const char *find_conflict(const struct plan *plan)
         return "--stall and --filter exclude each other";
     if (!tributary && (plan->filter != FILTER_NONE || plan->overflow != OVERFLOW_BLOCK))
         return "--filter and --overflow are for the protocol tributary";
+    if (plan->timed && (plan->protocol != &protocol_tributary || plan->flood))
+        return "--sort-window is for the protocol tributary, without --flood";
     if (plan->rate > 0 && plan->idle)
         return "--rate and --idle exclude each other";
     const char *conflict = find_endpoint_conflict(plan);

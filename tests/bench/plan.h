@@ -50,7 +50,9 @@ struct plan {
     /* The last consumer receives what the flooder publishes and nothing else. The other consumers
      * do not receive it. */
     bool flood_apart;
-    uint32_t patience_s; /* the run fails when nothing has moved for so long */
+    bool timed;              /* events have a time, behind their payload */
+    uint32_t sort_window_ms; /* consumers get events in the order of their times; 0: as they come */
+    uint32_t patience_s;     /* the run fails when nothing has moved for so long */
 };
 
 /* Whether the producer is the flooder: it publishes as fast as its connection takes messages. */
@@ -63,6 +65,13 @@ static inline bool plan_floods(const struct plan *plan, uint32_t producer)
 static inline uint32_t plan_message_events(const struct plan *plan, uint32_t producer)
 {
     return plan_floods(plan, producer) ? plan->flood : plan->per_message;
+}
+
+/* The bytes of an event behind its payload: its time, a fixed64 in field 7. */
+#define PLAN_TIME_BYTES 9u
+static inline uint32_t plan_tail_bytes(const struct plan *plan)
+{
+    return plan->timed ? PLAN_TIME_BYTES : 0;
 }
 
 /* Whether the consumer receives what the producer publishes. */

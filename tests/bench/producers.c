@@ -12,6 +12,7 @@
  *
  * The flooder publishes beside the open loop. No bound on events in flight holds it back, but only
  * its connection. Its rounds are short, so what is due goes out in time between them. */
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,9 +21,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "bench/fields.h"
 #include "bench/protocol.h"
 
-enum { MAX_EVENTS = 64, TURN_MS = 100, ARRIVED_STEPS = 8 };
+enum { MAX_EVENTS = 64, TURN_MS = 100, ARRIVED_STEPS = 8, EVENT_TIME_TAG = TAG_FIXED64(7) };
 
 struct publishing {
     struct load *load;
@@ -39,6 +41,15 @@ struct publishing {
     uint64_t due; /* the next message */
 };
 
+/* Writes the time field of an event: when it is written, which may be later than it was due. */
+static void put_time(uint8_t *at)
+{
+    const uint64_t little = htole64((uint64_t)clock_wall_ns());
+
+    at[0] = EVENT_TIME_TAG;
+    memcpy(at + 1, &little, sizeof(little));
+}
+
 /* Writes one message: the template, with its marks and the labels that a filter compares. */
 static void stamp(struct producer *producer, uint8_t *at, int64_t time_ns)
 {
@@ -52,6 +63,8 @@ static void stamp(struct producer *producer, uint8_t *at, int64_t time_ns)
         uint64_t label = layout->label_digits ? producer->next % plan->consumers : 0;
         mark.id = mark_id(producer->number, producer->next++);
         memcpy(at, &mark, sizeof(mark));
+        if (layout->time_at > 0)
+            put_time(at + layout->time_at);
         for (size_t digit = layout->label_digits; digit-- > 0; label /= 10)
             at[(ptrdiff_t)digit - (ptrdiff_t)layout->label_before] = (uint8_t)('0' + label % 10);
     }

@@ -16,6 +16,7 @@ struct layout {
     /* With a filter, `label_digits` digits hold number % consumers; they stand `label_before` bytes
      * before the mark. 0 digits: no filter. */
     size_t label_before, label_digits;
+    size_t time_at; /* the event's time field is so far behind the mark; 0: it has none */
 };
 
 struct producer {

@@ -16,6 +16,7 @@ enum {
     REQUEST_EXCLUDE = 2,
     REQUEST_BUFFER = 4,
     REQUEST_NOTICES = 10,
+    REQUEST_SORT_WINDOW = 14,
     NOTICES_NONE = 2
 };
 enum {
@@ -23,7 +24,9 @@ enum {
     BUFFER_BYTES = 2,
     BUFFER_OVERFLOW = 4,
     BUFFER_BLOCK_TIMEOUT = 5,
-    DURATION_SECONDS = 1
+    DURATION_SECONDS = 1,
+    DURATION_NANOS = 2,
+    WINDOW_DURATION = 2
 };
 enum { SELECTOR_PRODUCER = 1, SELECTOR_TOPIC = 2, SELECTOR_KEYS = 3, SELECTOR_TYPES = 4 };
 enum { MAX_WAITING_EVENTS = 65536, MAX_WAITING_BYTES = 64 << 20, BLOCK_TIMEOUT_S = 10 };
@@ -103,6 +106,17 @@ static size_t put_buffer(const struct plan *plan, uint8_t *at)
     return (size_t)(end - at);
 }
 
+/* Writes a SortWindow. It has space for half of the buffer. */
+static size_t put_window(const struct plan *plan, uint8_t *at)
+{
+    uint8_t duration[32], *end = put_number(duration, DURATION_SECONDS, plan->sort_window_ms / 1000);
+
+    end = put_number(end, DURATION_NANOS, (uint64_t)(plan->sort_window_ms % 1000) * 1000000);
+    uint8_t *body = put_head(at, WINDOW_DURATION, (size_t)(end - duration));
+    memcpy(body, duration, (size_t)(end - duration));
+    return (size_t)(body - at) + (size_t)(end - duration);
+}
+
 static void subscribe(struct h2_consumer *own)
 {
     const struct checker *checker = &own->base.checker;
@@ -113,6 +127,12 @@ static void subscribe(struct h2_consumer *own)
     end = put_head(end, REQUEST_BUFFER, size);
     memcpy(end, part, size);
     end = put_number(end + size, REQUEST_NOTICES, NOTICES_NONE);
+    if (checker->load->plan.sort_window_ms > 0) {
+        size = put_window(&checker->load->plan, part);
+        end = put_head(end, REQUEST_SORT_WINDOW, size);
+        memcpy(end, part, size);
+        end += size;
+    }
     size = (size_t)(end - message);
     put_prefix(message, size - GRPC_PREFIX_BYTES);
     memcpy(h2_data(own->h2, own->stream, size, true), message, size);
@@ -134,7 +154,7 @@ struct consumer *subscriber_new(struct load *load, uint32_t number)
     if (!own)
         return NULL;
     shape.head_size = batches_event_head(&load->plan, number, shape.head, NULL);
-    shape.step = shape.head_size + load->plan.payload_bytes;
+    shape.step = shape.head_size + load->plan.payload_bytes + plan_tail_bytes(&load->plan);
     own->h2 = h2_connect(load->plan.server,
                          &(struct h2_port){.data = on_batches, .ended = on_subscription_ended, .ctx = own});
     if (own->h2 && checker_init(&own->base.checker, load, number, &shape))

@@ -98,12 +98,13 @@ static bool lay_out(struct producer *producer)
     uint8_t head[96];
     uint32_t events = plan_message_events(plan, producer->number);
     size_t digits, head_size = batches_event_head(plan, 0, head, &digits),
-                   step = head_size + plan->payload_bytes;
+                   step = head_size + plan->payload_bytes + plan_tail_bytes(plan);
     struct layout *layout = &producer->layout;
 
     *layout = (struct layout){.size = GRPC_PREFIX_BYTES + step * events,
                               .first_mark = GRPC_PREFIX_BYTES + head_size,
                               .mark_step = step,
+                              .time_at = plan->timed ? plan->payload_bytes : 0,
                               .label_before = head_size - digits,
                               .label_digits = plan->filter == FILTER_NONE ? 0 : (size_t)batches_digits(plan)};
     layout->bytes = malloc(layout->size);

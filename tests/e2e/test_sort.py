@@ -12,7 +12,7 @@ import grpc
 from harness.case import Case, main
 from harness.client import event, subscribe_request
 from harness.daemon import PATIENCE, binary, eventually
-from harness.protos import duration, v1
+from harness.protos import duration, message_class, v1
 from harness.sessions import WithSessions, of
 
 CODE = grpc.StatusCode
@@ -267,6 +267,17 @@ class Ends(Sorting):
         self.publish("a", [timed(3, time.time_ns())])
         resumed.wait_events(1)
         self.assertEqual(resumed.received.lost, [])
+
+
+class Why(Sorting):
+    def test_Explain_names_the_window(self):
+        consumer = self.consumer(sorting(20))
+        self.publish("a", [timed(0, time.time_ns())])
+        self.queued(consumer, 1)
+        answer = self.daemon.admin().Explain(v1.ExplainRequest(subscription_id=consumer.id))
+        self.assertEqual(answer.limit, message_class("tributary.v1.Explanation").SORT_WINDOW, answer.sentence)
+        self.assertIn("each is held for 20", answer.sentence)
+        self.assertEqual({stat.name: stat.value for stat in answer.stats}["sort_window"], 20000)
 
 
 class Policies(Sorting):

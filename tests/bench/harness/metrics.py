@@ -188,6 +188,14 @@ METRICS = {
             ours=True,
         ),
         Metric(
+            "cpu_over_unsorted",
+            "CPU over unsorted",
+            "less",
+            over(plain("server_cpu_s_per_M")),
+            ratio_text,
+            ours=True,
+        ),
+        Metric(
             "rate_over_in", "over dialling in", "more", over(plain("events_per_s")), ratio_text, ours=True
         ),
         Metric(

@@ -52,6 +52,7 @@ TARGETS = (
         for shape in ("4x1", "1x8", "16x16", "200x1")
         for metric, bounds in (("rate_over_off", (0.95, 1.0)), ("cpu_over_off", (1.10,)))
     ),
+    Target("W14 16x1", "cpu_over_unsorted", 1.3, None, "sorted"),
     *(
         Target(f"W13 {size} 1x1", "megabytes", 50, None, side)
         for size in ("1KiB", "16KiB", "64KiB")

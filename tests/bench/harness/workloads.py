@@ -19,6 +19,7 @@ FILTERED = ("ingested", "rate", "cpu_ingested", "cpu_ingested_over", "cpu_genera
 CLIENT = ("rate", "ingested", "cpu", "cpu_generator", "rss")
 GUARDED = ("rate", "rate_over_off", "cpu", "cpu_over_off", "cpu_generator", "rss")
 DIALLED = ("rate", "rate_over_in", "cpu", "cpu_over_in", "cpu_generator", "rss")
+SORTED = ("rate", "p50", "p99", "cpu", "cpu_over_unsorted", "cpu_generator", "rss")
 FAR = ("megabytes", "rate", "cpu", "cpu_generator", "p50", "p99", "rss")
 FAIR = ("p50", "p90", "p99", "max", "late_p99", "ingested", "cpu", "rss")
 
@@ -154,6 +155,17 @@ def dialled(name, per_message, raw=False):
         Contestant("dial in"),
     )
     return dataclasses.replace(row, contestants=ours, base="dial in", seconds=2, mirrored=True)
+
+
+def sorted_by_time(shape, rate):
+    """The same events, with times, to a consumer that sorts and to one that does not."""
+    ours = (
+        Contestant("sorted", load=("--sort-window", "250")),
+        Contestant("unsorted", load=("--sort-window", "0")),
+    )
+    return dataclasses.replace(
+        open_loop("W14", shape, rate), contestants=ours, base="unsorted", seconds=5, mirrored=True
+    )
 
 
 def idle(consumers):
@@ -316,6 +328,15 @@ def workloads():
             note="MB/s: of payload, 10^6 bytes; publisher, consumer: that side alone is behind the proxy;\n"
             "both: each of them is; "
             "raw relay: the same proxy in front of the relay, the control: what proxy and machine can move",
+        ),
+        Workload(
+            "W14",
+            "100 000 events/s of 16 producers, one per message, to a consumer that sorts by time or does not",
+            SORTED,
+            (sorted_by_time("16x1", 100000),),
+            note="sorted: a window of 250 ms, and every event is checked for its place; "
+            "the latency is with the window;\n"
+            "CPU over unsorted: within a round, which runs both in order and back; the mean of its two pairs",
         ),
     )
 

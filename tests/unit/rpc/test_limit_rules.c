@@ -232,6 +232,16 @@ static void make_silent(unsigned variant, struct limit_stats *stats)
     stats->matched = variant == 0 ? 2 : 4000;
 }
 
+static void make_sort_window(unsigned variant, struct limit_stats *stats)
+{
+    stats->limits.sort = (struct sort_window){.duration_ns = 300 * NS_PER_MS, .max_events = 50};
+    stats->waiting = (struct totals){4, 40};
+    stats->oldest_ns = 300 * NS_PER_MS;
+    stats->was_stuck = variant == 1;
+    stats->sorted_late = variant == 1 ? 3 : 0;
+    stats->sort_full = variant == 1 ? 1 : 0;
+}
+
 static void (*const makers[LIMIT_COUNT])(unsigned variant, struct limit_stats *stats) = {
     [LIMIT_DRAINING] = make_draining,
     [LIMIT_SERVER_BEHIND] = make_server_behind,
@@ -252,6 +262,7 @@ static void (*const makers[LIMIT_COUNT])(unsigned variant, struct limit_stats *s
     [LIMIT_BACKOFF] = make_backoff,
     [LIMIT_FILTERED] = make_filtered,
     [LIMIT_SILENT] = make_silent,
+    [LIMIT_SORT_WINDOW] = make_sort_window,
 };
 
 static void make(enum limit which, unsigned variant, struct limit_stats *stats)
@@ -304,6 +315,9 @@ static const struct {
     {LIMIT_FILTERED, 0, "100 ms ago from producer \"late\""},
     {LIMIT_FILTERED, 1, "nothing of it matches"},
     {LIMIT_SILENT, 0, "its 2 producers are silent: the last event came 12.3 s ago from producer \"late\"."},
+    {LIMIT_SORT_WINDOW, 0, "so each is held for 300 ms; 4 events wait."},
+    {LIMIT_SORT_WINDOW, 1, "3 events came too late for that in the last 500 ms; 1 event went before that"},
+    {LIMIT_SORT_WINDOW, 1, "because it holds no more than 50 events."},
     {LIMIT_SILENT, 1, "its 4000 producers are silent: none has sent an event so far (of the first 2)."},
 };
 
