@@ -15,7 +15,8 @@
 /* What distinguishes rows; the bytes of the source's name follow it in the key. */
 struct row_key {
     uint64_t epoch;
-    uint64_t reason;
+    uint32_t reason;
+    uint32_t upstream; /* 1: another server lost them, of which this server is a consumer */
 };
 
 struct row {
@@ -65,9 +66,10 @@ static struct loss_totals totals_of(const struct tributary_lost *lost)
                                 .unknown = lost->count_unknown};
 }
 
-/* Prints one line. `reason` NULL: of several sources and reasons. */
+/* Prints one line. `reason` NULL: of several sources and reasons. `upstream`: another server lost
+ * them. */
 static void put_line(FILE *out, const struct loss_totals *sum, const char *of, const char *reason,
-                     const struct row *row)
+                     bool upstream, const struct row *row)
 {
     struct buf line = {0};
     char size[32];
@@ -80,7 +82,7 @@ static void put_line(FILE *out, const struct loss_totals *sum, const char *of, c
                    sum->events == 1 ? "" : "s", of, size);
     }
     if (reason)
-        buf_format(&line, ": %s", reason);
+        buf_format(&line, ": %s%s", reason, upstream ? " at another server" : "");
     if (sum->unknown)
         buf_text(&line,
                  sum->events == 0 ? ", nobody can say how many" : ", and more, nobody can say how many");
@@ -101,14 +103,16 @@ static void put_row(FILE *out, const struct row *row)
     escape_text(&of, (struct tributary_bytes){(const char *)row->key + sizeof(key), row->name_size});
     buf_byte(&of, 0);
     if (!of.broken)
-        put_line(out, &row->sum, (const char *)of.data, tributary_loss_name((int)key.reason), row);
+        put_line(out, &row->sum, (const char *)of.data, tributary_loss_name((int)key.reason),
+                 key.upstream != 0, row);
     buf_fini(&of);
 }
 
 /* NULL: out of memory. */
 static struct row *row_new(const struct tributary_lost *lost)
 {
-    const struct row_key key = {.epoch = lost->epoch, .reason = (uint64_t)lost->reason};
+    const struct row_key key = {
+        .epoch = lost->epoch, .reason = (uint32_t)lost->reason, .upstream = lost->upstream};
     struct row *row = calloc(1, sizeof(*row) + sizeof(key) + lost->source.size);
 
     if (!row)
@@ -219,7 +223,7 @@ static void print_second(struct loss_notices *notices, int64_t now_ns)
     map_fini(&notices->rows);
     notices->rows = kept;
     if (notices->rest.losses > 0)
-        put_line(notices->out, &notices->rest, " of other producers", NULL, NULL);
+        put_line(notices->out, &notices->rest, " of other producers", NULL, false, NULL);
     notices->rest = (struct loss_totals){.losses = 0};
     notices->due_ns = notices->rows.count > 0 ? now_ns + SUM_NS : INT64_MAX;
 }
@@ -242,6 +246,6 @@ void loss_notices_end(struct loss_notices *notices)
     if (notices->due_ns < INT64_MAX)
         print_second(notices, notices->due_ns);
     if (notices->by_second && notices->total.losses > 1)
-        put_line(notices->out, &notices->total, " in all", NULL, NULL);
+        put_line(notices->out, &notices->total, " in all", NULL, false, NULL);
     pthread_mutex_unlock(&notices->lock);
 }

@@ -88,6 +88,8 @@ json_t *producer_json(const struct tributary_producer *producer)
     table_put_text(object, "peer", peer_of(producer));
     if (is_session(producer))
         json_object_set_new(object, "session", session_of(producer));
+    if (producer->kind == TRIBUTARY_PRODUCER_RELAYED)
+        table_put_totals(object, "lost_upstream", producer->lost_upstream);
     if (!producer->endpoint)
         return object;
     json_object_set_new(object, "endpoint", endpoint_json(producer->endpoint));
@@ -95,6 +97,8 @@ json_t *producer_json(const struct tributary_producer *producer)
     if (endpoint_not_kept_text(producer))
         table_put_text(object, "not_kept_reason", endpoint_not_kept_text(producer));
     table_put_number(object, "upstream_calls", producer->upstream_calls);
+    if (producer->inner_sources > 0)
+        table_put_number(object, "inner_sources", producer->inner_sources);
     table_put_number(object, "activations", producer->activations);
     table_put_number(object, "paused_activations", producer->paused_activations);
     table_put_number(object, "expired_activations", producer->expired_activations);
@@ -211,6 +215,18 @@ static void show_session(const struct tributary_producer *producer)
     printf("%s", producer->topic_count > 0 ? "\n" : "");
 }
 
+/* Of a cascade and of its inner sources. */
+static void show_cascade(const struct tributary_producer *producer)
+{
+    char size[32];
+
+    bytes_text(producer->lost_upstream.bytes, size, sizeof(size));
+    if (producer->kind == TRIBUTARY_PRODUCER_RELAYED)
+        printf("lost upstream  %" PRIu64 " events, %s\n", producer->lost_upstream.events, size);
+    if (producer->inner_sources > 0)
+        printf("inner sources  %u\n", producer->inner_sources);
+}
+
 void producer_show_whole(const struct tributary_producer *producer)
 {
     char age[40];
@@ -234,6 +250,7 @@ void producer_show_whole(const struct tributary_producer *producer)
     if (producer->per_consumer)
         printf("activations    %u, of which %u paused; %" PRIu64 " expired\n", producer->activations,
                producer->paused_activations, producer->expired_activations);
+    show_cascade(producer);
     if (producer->endpoint)
         endpoint_show_whole(producer);
 }

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """X9: a tributary behind a tributary behind a tributary. Inner sources, sequences, losses, states and
 positions arrive at the outermost consumer, and the sums hold from end to end."""
+import json
+import subprocess
 import time
 
 import grpc
@@ -8,7 +10,7 @@ import grpc
 from harness.cascade import Chain, remove
 from harness.case import Case, main
 from harness.client import event, subscribe_request
-from harness.daemon import eventually
+from harness.daemon import binary, eventually
 from harness.protos import message_class, v1
 from harness.sessions import of
 
@@ -176,6 +178,19 @@ class Losses(WithChain):
         self.check_totals(mine)
         self.assertEqual((mine.dropped.events, mine.accepted.events), (0, total - with_losses))
         self.assertEqual(chain.c.daemon.counters()["events.lost_upstream"], with_losses)
+        self.check_tool(chain.c.address, with_losses)
+
+    def check_tool(self, server, lost):
+        """What `producers get` says of the inner source, and of the endpoint."""
+        def get(*arguments):
+            command = [binary("tributary"), "producers", "get", "-s", server, *arguments]
+            return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+        self.assertEqual(json.loads(get("b/a/web", "-o", "json"))["lost_upstream"]["events"], lost)
+        self.assertIn(f"lost upstream  {lost} events, ", get("b/a/web"))
+        inner = json.loads(get("b", "-o", "json"))["inner_sources"]
+        self.assertGreater(inner, 0)
+        self.assertIn(f"inner sources  {inner}\n", get("b"))
 
     def test_an_outer_call_that_blips_loses_what_was_published_meanwhile_and_says_how_much(self):
         chain = self.chain()

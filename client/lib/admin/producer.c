@@ -141,6 +141,8 @@ static void pass_on(void (*each)(void *ctx, const struct tributary_producer *pro
         .child_count = from->n_children,
         .kept = from->kept != 0,
         .not_kept_reason = (enum tributary_not_kept)from->not_kept_reason,
+        .inner_sources = from->inner_sources,
+        .lost_upstream = admin_totals(from->lost_upstream),
     };
 
     each(ctx, &producer);

@@ -143,3 +143,26 @@ Test(tool_loss, a_loss_without_a_count_says_so_alone_and_in_sums)
     expect(&fixture, "tributary: lost 2 events in all (20 B), and more, nobody can say how many\n");
     close_notices(&fixture);
 }
+
+Test(tool_loss, what_another_server_lost_is_a_line_of_its_own)
+{
+    struct tributary_lost lost = {.source = tributary_text("up/web"),
+                                  .epoch = 1,
+                                  .count = 2,
+                                  .bytes = 20,
+                                  .first_sequence = 3,
+                                  .last_sequence = 4,
+                                  .reason = 1,
+                                  .upstream = true};
+    struct notices_fixture fixture;
+
+    open_notices(&fixture, true);
+    loss_notices_add(&fixture.notices, &lost, BEGIN);
+    expect(&fixture, "tributary: lost 2 events of up/web (20 B): OVERFLOW_OLDEST at another server, "
+                     "within sequences 3 to 4\n");
+    lost.upstream = false;
+    loss_notices_add(&fixture.notices, &lost, BEGIN);
+    expect(&fixture, "tributary: lost 2 events of up/web (20 B): OVERFLOW_OLDEST, within sequences 3 to 4\n");
+    loss_notices_end(&fixture.notices);
+    close_notices(&fixture);
+}

@@ -74,6 +74,8 @@ struct tributary_producer {
     uint64_t aborted_calls;                   /* that had to be ended */
     const char *const *aborted_subscriptions; /* ids, of the first 100 of these */
     size_t aborted_subscription_count;
+    uint32_t inner_sources;                /* of an endpoint that is another tributary: so many */
+    struct tributary_totals lost_upstream; /* of an inner source: what its server reports as lost */
 };
 
 /* One counter of the server's metrics. */
@@ -118,8 +120,7 @@ TRIBUTARY_API enum tributary_code tributary_producers(struct tributary *client,
                                                       const struct tributary_producers_query *query,
                                                       struct tributary_status *status);
 
-/* Calls `each` for one producer. `pattern` is its name. After an error, such as NOT_FOUND, `each`
- * was not called. */
+/* Calls `each` for one producer. `pattern` is its name. After an error `each` was not called. */
 TRIBUTARY_API enum tributary_code tributary_producer_get(struct tributary *client,
                                                          const struct tributary_producers_query *query,
                                                          struct tributary_status *status);
@@ -130,8 +131,7 @@ struct tributary_removal {
     int64_t drain_ns;   /* how long a gentle end may take; 0: 5 s */
     bool wait;          /* until it is gone, and report what became of its calls */
     int64_t timeout_ns; /* with `wait` it must be longer than `drain_ns` */
-    /* called with the producer as it was; may be NULL */
-    void (*each)(void *ctx, const struct tributary_producer *producer);
+    void (*each)(void *ctx, const struct tributary_producer *producer); /* as it was; may be NULL */
     void *ctx;
 };
 
