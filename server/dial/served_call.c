@@ -128,6 +128,7 @@ bool served_call_add_metadata(struct served_call *call, const struct pair *pair)
     if (!pair_copy(&metadata[call->metadata_count], pair))
         return false;
     call->metadata_count++;
+    call->called.kept_bytes += pair->name.size + pair->value.size + sizeof(*pair);
     return true;
 }
 

@@ -14,10 +14,14 @@
  * half-close is seen; what comes is kept until every upstream has sent the one before. */
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "base/fsm.h"
 #include "server/fanin/fanin_internal.h"
 #include "server/fanin/fanin_settings.h"
 #include "server/wire/message.h"
+
+/* A message of the client behind the first one. */
+#define MAX_LATER_BYTES (64u * 1024u)
 
 static const struct fsm machine = {
     .name = "fanin",
@@ -185,6 +189,8 @@ static void on_subscribed(struct task *task)
     struct call *call = fanin_call->call;
     const struct called *called = called_of(fanin_call);
 
+    shared_bytes_release(fanin_call->first); /* the hub has copied it */
+    fanin_call->first = NULL;
     if (!fanin_call->subscription) {
         fsm_move(&machine, fanin_call, FANIN_GONE);
         call_finish(call, &fanin_call->fault);
@@ -235,22 +241,55 @@ static void subscribe(struct task *task)
         bound(fanin_call, 0);
 }
 
+/* Two of them may be kept at a time. The peer is charged with the first one, and not with them. */
+static bool charge_later(struct fanin_call *fanin_call, size_t size)
+{
+    const uint64_t bytes = 2 * (uint64_t)size;
+
+    if (!fanin_call->has_first || bytes <= fanin_call->later_bytes)
+        return true;
+    if (!budget_take(COUNT_LIVE_UPSTREAM_BYTES, bytes - fanin_call->later_bytes))
+        return false;
+    fanin_call->later_bytes = bytes;
+    return true;
+}
+
+/* NULL: *fault says why not. */
+static struct shared_bytes *read_message(struct fanin_call *fanin_call, struct message *message,
+                                         struct fault *fault)
+{
+    const uint64_t max_bytes = loop_settings(fanin_call->fanin->loop)->framing.max_batch_bytes;
+    struct shared_bytes *bytes = NULL;
+
+    if (message_check(message, max_bytes, fault))
+        return NULL;
+    const struct bytes whole = message_bytes(message);
+    if (fanin_call->has_first && whole.size > MAX_LATER_BYTES) {
+        fault_number(fault, FAULT_BATCH_TOO_LARGE, "messages", whole.size,
+                     "at most 65536 bytes for all but the first");
+        return NULL;
+    }
+    if (charge_later(fanin_call, whole.size))
+        bytes = shared_bytes_new(whole);
+    if (!bytes)
+        fault_set(fault, FAULT_MEMORY_BUDGET, "message", "");
+    return bytes;
+}
+
 static void message(struct call *call, struct message *message)
 {
     struct fanin_call *fanin_call = call_owned(call);
-    const uint64_t max_bytes = loop_settings(fanin_call->fanin->loop)->framing.max_batch_bytes;
-    struct shared_bytes *bytes = NULL;
     struct fault fault;
+    struct shared_bytes *bytes = read_message(fanin_call, message, &fault);
 
-    if (!message_check(message, max_bytes, &fault) && !(bytes = shared_bytes_new(message_bytes(message))))
-        fault_set(&fault, FAULT_MEMORY_BUDGET, "message", "");
     if (!bytes) {
         fanin_refuse(fanin_call, &fault);
-    } else if (fanin_call->first) {
+    } else if (fanin_call->has_first) {
         fanin_call->later = bytes;
         pass_on(fanin_call);
     } else {
         fanin_call->first = bytes;
+        fanin_call->has_first = true;
         call_hold(call);
         fanin_call->task.run = subscribe;
         loop_post(fanin_call->fanin->loop, &fanin_call->task);
@@ -264,7 +303,7 @@ static void half_closed(struct call *call)
     struct fault fault;
 
     fanin_call->half_closed = true;
-    if (fanin_call->first) {
+    if (fanin_call->has_first) {
         pass_on(fanin_call);
         return;
     }
@@ -354,7 +393,7 @@ static void lost(struct call *call)
         return;
     if (fanin_call->state == FANIN_LIVE) {
         fanin_leave(fanin_call, call_end_reason(call));
-    } else if (fanin_call->state == FANIN_OPENING && fanin_call->first) {
+    } else if (fanin_call->state == FANIN_OPENING && fanin_call->has_first) {
         call_hold(call);
         fanin_call->lost_notice.run = give_up;
         loop_post(fanin_call->fanin->loop, &fanin_call->lost_notice);
@@ -377,6 +416,7 @@ static void closed(struct call *call, bool ok)
     served_call_release(fanin_call->served);
     shared_bytes_release(fanin_call->first);
     shared_bytes_release(fanin_call->later);
+    budget_give(COUNT_LIVE_UPSTREAM_BYTES, fanin_call->later_bytes);
     free(fanin_call);
 }
 

@@ -22,8 +22,11 @@ struct fanin_call {
     struct served_call *served;
     struct outcome outcome;
     struct raw_sender *sender;
-    /* The first message; and the one that waits for the upstreams. NULL: there is none. */
+    bool has_first; /* the first message has come */
+    /* The first message, until the hub has it; and the one that waits for the upstreams. NULL:
+     * there is none. */
     struct shared_bytes *first, *later;
+    uint64_t later_bytes; /* in the budget: for a message that waits and one that the upstreams send */
     bool half_closed;
     struct subscription *subscription;
     struct subscription_result result;

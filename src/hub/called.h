@@ -17,6 +17,7 @@ struct called {
     _Atomic uint32_t refs;
     void (*free)(struct called *called);
     struct bytes method; /* "/package.Service/Method"; constant */
+    uint64_t kept_bytes; /* what it keeps, for its peer to be charged with; constant */
     uint32_t serving;    /* producers that serve the method, whether they are selected or not */
     uint32_t selected;   /* producers that were bound */
     /* The rules of the call: what all of these have in common. */

@@ -4,6 +4,7 @@
 #include "base/budget.h"
 #include "base/shared_bytes.h"
 #include "event/filter.h"
+#include "hub/called.h"
 #include "hub/hub_internal.h"
 #include "hub/subscription_internal.h"
 
@@ -26,8 +27,11 @@ static void set_kept(struct subscription *subscription, uint64_t bytes)
 
 void kept_memory_update(struct subscription *subscription)
 {
+    const uint64_t of_call = subscription->called ? subscription->called->kept_bytes : 0;
+
     set_kept(subscription, filter_bytes(subscription->filter) + filter_bytes(subscription->spare_filter) +
-                               shared_bytes_view(subscription->request).size + subscription->route_bytes);
+                               shared_bytes_view(subscription->request).size + subscription->route_bytes +
+                               of_call);
 }
 
 bool kept_memory_add_route(struct subscription *subscription, uint64_t bytes)

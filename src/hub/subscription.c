@@ -354,7 +354,10 @@ static enum fault_reason check_limits(struct hub *hub, const struct subscription
     if (peer_share_check(&hub->peers, settings, max, peer, FAULT_PEER_SUBSCRIPTIONS, fault) != FAULT_NONE)
         return fault->reason;
     if (hub->ids.count < max)
-        return kept_memory_check(hub, peer, filter_bytes(params->filter) + params->request.size, fault);
+        return kept_memory_check(hub, peer,
+                                 filter_bytes(params->filter) + params->request.size +
+                                     (params->called ? params->called->kept_bytes : 0),
+                                 fault);
     snprintf(bound, sizeof(bound), "at most %u", max);
     return fault_set(fault, FAULT_TOO_MANY_SUBSCRIPTIONS, NULL, bound);
 }

@@ -216,6 +216,16 @@ class Requests(WithFanIn):
             upstream.calls[0].end()
         self.assertEqual(call.wait_end(), CODE.OK)
 
+    def test_a_further_message_has_at_most_64_KiB(self):
+        upstream = self.serving("web-1", [MANY])
+        call = self.call(bytes(1 << 20), half_close=False)
+        there = upstream.wait_calls(1)
+        call.send(bytes(65536))
+        eventually(lambda: [len(each) for each in there.requests] == [1 << 20, 65536], "both came")
+        call.send(bytes(65537))
+        self.assertEqual(call.wait_end(), CODE.INVALID_ARGUMENT)
+        self.assertIn("at most 65536 bytes", call.details)
+
     def test_one_endpoint_that_allows_one_is_enough_to_refuse_it(self):
         self.serving("web-1", [MANY])
         upstream = self.serving("web-2")
