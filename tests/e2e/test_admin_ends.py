@@ -181,12 +181,14 @@ class Draining(WithSessions, Tool):
 
     def test_a_signal_after_it_is_a_second_one(self):
         daemon = self.start_daemon()
-        stalled = self.stalled(daemon.address)
+        channel = self.channel(daemon.address)
+        consumer = self.without_credit(channel=channel)
+        self.publish("p", [event(0)], channel=channel)  # it waits for credit until the deadline
         self.drain(daemon, deadline=duration(30))
         eventually(lambda: daemon.log("server.draining"), "it drains")
         daemon.terminate()
         self.assertEqual(daemon.wait(), 1)
-        stalled.cancel()
+        consumer.cancel()
 
     def test_callers_on_other_machines_need_an_option(self):
         """This machine by an address that is none of loopback is another machine to the server."""

@@ -200,7 +200,7 @@ class Endpoints(ExplainingProducers):
             self.add(f"p{number}", f"127.0.0.1:{self.closed_port()}", activation=SHARED,
                      backoff=duration(0.01), max_backoff=duration(0.01))
         self.expect_producer(
-            "p7", "DIAL_TURN", ["50 turns a second", "failed with UNAVAILABLE"],
+            "p7", "DIAL_TURN", [" turns a second, all of them together", "failed with UNAVAILABLE"],
             also=["UNAVAILABLE", "CONNECTING", "NO_CONSUMER", "SILENT"],
         )
 

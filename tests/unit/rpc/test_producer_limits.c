@@ -159,7 +159,7 @@ static const struct {
     {make_ended, LIMIT_ENDED, 0, "is not called again."},
     {make_refused, LIMIT_QUOTA, 0, "2 batches were refused in the last 500 ms."},
     {make_no_memory_to_dial, LIMIT_QUOTA, LIMIT_UNAVAILABLE, "there is none for its connection."},
-    {make_waiting_for_a_turn, LIMIT_DIAL_TURN, LIMIT_CONNECTING, "50 turns a second"},
+    {make_waiting_for_a_turn, LIMIT_DIAL_TURN, LIMIT_CONNECTING, " turns a second, all of them together"},
     {make_unavailable, LIMIT_UNAVAILABLE, 0,
      "cannot reach it: its stream (STREAM) failed with UNAVAILABLE \"reset\"; it is tried again in 1.5 s."},
     {make_unknown_addresses, LIMIT_UNAVAILABLE, 0, "Its addresses are not known: \"reset\""},
