@@ -300,7 +300,7 @@ static void put_nested(struct flow_fixture *fixture, uint32_t feed, int64_t at_m
     struct event_view view = {0};
     struct chunk *chunk = NULL;
     struct fault fault;
-    const int64_t wall_ns = TIMED_WALL_NS + time_ms * MS;
+    const int64_t wall_ns = TIMED_WALL_NS + (time_ms == NO_TIME ? 0 : time_ms * MS);
 
     if (time_ms != NO_TIME) {
         field_varint(&stamp, 1, (uint64_t)(wall_ns / (1000 * MS)));
