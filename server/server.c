@@ -133,7 +133,7 @@ static struct status make_engine(struct server *server)
         return (struct status){ERR_NO_MEMORY, 0, "make the table of endpoints"};
     if (options->guard == ON)
         dial_use_guard(server->dial, &server->dialled_limits);
-    server->fanin = (struct fanin){.loop = server->loop, .hub = server->hub};
+    fanin_init(&server->fanin, server->loop, server->hub);
     server->fanin_method = (struct method){.path = "", .port = &fanin_port, .ctx = &server->fanin};
     return rpc_new(server->loop, server->hub, &params, &server->rpc);
 }
@@ -348,6 +348,8 @@ bool server_free(struct server *server)
     free(server->workers);
     if (server->loop)
         waiting_messages_fini(&server->waiting);
+    if (server->fanin.loop)
+        fanin_fini(&server->fanin);
     h2socket_report(INT64_MAX);
     tls_settings_stop(server->tls);
     rpc_free(server->rpc);

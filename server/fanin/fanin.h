@@ -6,6 +6,7 @@
 #define TRIBUTARY_SERVER_FANIN_FANIN_H
 
 #include "base/fault.h"
+#include "base/peer_charge.h"
 #include "server/wire/call.h"
 
 struct hub;
@@ -15,7 +16,12 @@ struct loop;
 struct fanin {
     struct loop *loop;
     struct hub *hub;
+    struct peer_charges messages; /* of clients, which wait for the upstreams */
 };
+
+/* On the thread that makes the server. `loop` and `hub` must outlive it. */
+void fanin_init(struct fanin *fanin, struct loop *loop, struct hub *hub);
+void fanin_fini(struct fanin *fanin); /* no call is left */
 
 /* The port of the method that serves every call of --fan-in. Its ctx is a struct fanin. */
 extern const struct call_port fanin_port;

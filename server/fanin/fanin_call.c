@@ -14,14 +14,10 @@
  * half-close is seen; what comes is kept until every upstream has sent the one before. */
 #include <stdlib.h>
 
-#include "base/budget.h"
 #include "base/fsm.h"
 #include "server/fanin/fanin_internal.h"
 #include "server/fanin/fanin_settings.h"
 #include "server/wire/message.h"
-
-/* A message of the client behind the first one. */
-#define MAX_LATER_BYTES (64u * 1024u)
 
 static const struct fsm machine = {
     .name = "fanin",
@@ -30,6 +26,18 @@ static const struct fsm machine = {
                [FANIN_LEAVING] = {"LEAVING", BIT(FANIN_GONE)},
                [FANIN_GONE] = {"GONE", 0}},
 };
+
+void fanin_init(struct fanin *fanin, struct loop *loop, struct hub *hub)
+{
+    fanin->loop = loop;
+    fanin->hub = hub;
+    peer_charges_init(&fanin->messages, COUNT_LIVE_FANIN_BYTES, "message", "messages that wait from");
+}
+
+void fanin_fini(struct fanin *fanin)
+{
+    peer_charges_fini(&fanin->messages);
+}
 
 /* There is no authentication yet, so nobody is known by more than an address. */
 enum fault_reason fanin_may_call(const struct call *call, struct bytes path, struct fault *fault)
@@ -170,6 +178,9 @@ static void pass_on(struct fanin_call *fanin_call)
         served_call_send(fanin_call->served, fanin_call->later);
         shared_bytes_release(fanin_call->later);
         fanin_call->later = NULL;
+        peer_charge_give_back(&fanin_call->fanin->messages, &fanin_call->passed_charge);
+        fanin_call->passed_charge = fanin_call->later_charge;
+        fanin_call->later_charge = (struct peer_charge){.count = NULL};
         if (!fanin_call->half_closed)
             call_read(fanin_call->call);
     } else if (fanin_call->half_closed) {
@@ -189,8 +200,10 @@ static void on_subscribed(struct task *task)
     struct call *call = fanin_call->call;
     const struct called *called = called_of(fanin_call);
 
-    shared_bytes_release(fanin_call->first); /* the hub has copied it */
+    /* The subscription has a copy, which the hub charges. */
+    shared_bytes_release(fanin_call->first);
     fanin_call->first = NULL;
+    peer_charge_give_back(&fanin_call->fanin->messages, &fanin_call->passed_charge);
     if (!fanin_call->subscription) {
         fsm_move(&machine, fanin_call, FANIN_GONE);
         call_finish(call, &fanin_call->fault);
@@ -241,36 +254,19 @@ static void subscribe(struct task *task)
         bound(fanin_call, 0);
 }
 
-/* Two of them may be kept at a time. The peer is charged with the first one, and not with them. */
-static bool charge_later(struct fanin_call *fanin_call, size_t size)
+/* A copy, which the client's peer is charged for. NULL: *fault says why not. */
+static struct shared_bytes *keep(struct fanin_call *fanin_call, struct message *message, struct fault *fault)
 {
-    const uint64_t bytes = 2 * (uint64_t)size;
-
-    if (!fanin_call->has_first || bytes <= fanin_call->later_bytes)
-        return true;
-    if (!budget_take(COUNT_LIVE_UPSTREAM_BYTES, bytes - fanin_call->later_bytes))
-        return false;
-    fanin_call->later_bytes = bytes;
-    return true;
-}
-
-/* NULL: *fault says why not. */
-static struct shared_bytes *read_message(struct fanin_call *fanin_call, struct message *message,
-                                         struct fault *fault)
-{
-    const uint64_t max_bytes = loop_settings(fanin_call->fanin->loop)->framing.max_batch_bytes;
+    struct fanin *fanin = fanin_call->fanin;
+    const struct settings *settings = loop_settings(fanin->loop);
+    struct peer_charge *charge = fanin_call->begun ? &fanin_call->later_charge : &fanin_call->passed_charge;
     struct shared_bytes *bytes = NULL;
 
-    if (message_check(message, max_bytes, fault))
+    if (message_check(message, settings->framing.max_batch_bytes, fault) ||
+        peer_charge_add(&fanin->messages, settings, charge, call_peer_key(fanin_call->call),
+                        message_bytes(message).size, fault))
         return NULL;
-    const struct bytes whole = message_bytes(message);
-    if (fanin_call->has_first && whole.size > MAX_LATER_BYTES) {
-        fault_number(fault, FAULT_BATCH_TOO_LARGE, "messages", whole.size,
-                     "at most 65536 bytes for all but the first");
-        return NULL;
-    }
-    if (charge_later(fanin_call, whole.size))
-        bytes = shared_bytes_new(whole);
+    bytes = shared_bytes_new(message_bytes(message));
     if (!bytes)
         fault_set(fault, FAULT_MEMORY_BUDGET, "message", "");
     return bytes;
@@ -280,16 +276,16 @@ static void message(struct call *call, struct message *message)
 {
     struct fanin_call *fanin_call = call_owned(call);
     struct fault fault;
-    struct shared_bytes *bytes = read_message(fanin_call, message, &fault);
+    struct shared_bytes *bytes = keep(fanin_call, message, &fault);
 
     if (!bytes) {
         fanin_refuse(fanin_call, &fault);
-    } else if (fanin_call->has_first) {
+    } else if (fanin_call->begun) {
         fanin_call->later = bytes;
         pass_on(fanin_call);
     } else {
         fanin_call->first = bytes;
-        fanin_call->has_first = true;
+        fanin_call->begun = true;
         call_hold(call);
         fanin_call->task.run = subscribe;
         loop_post(fanin_call->fanin->loop, &fanin_call->task);
@@ -303,7 +299,7 @@ static void half_closed(struct call *call)
     struct fault fault;
 
     fanin_call->half_closed = true;
-    if (fanin_call->has_first) {
+    if (fanin_call->begun) {
         pass_on(fanin_call);
         return;
     }
@@ -393,7 +389,7 @@ static void lost(struct call *call)
         return;
     if (fanin_call->state == FANIN_LIVE) {
         fanin_leave(fanin_call, call_end_reason(call));
-    } else if (fanin_call->state == FANIN_OPENING && fanin_call->has_first) {
+    } else if (fanin_call->state == FANIN_OPENING && fanin_call->begun) {
         call_hold(call);
         fanin_call->lost_notice.run = give_up;
         loop_post(fanin_call->fanin->loop, &fanin_call->lost_notice);
@@ -416,7 +412,8 @@ static void closed(struct call *call, bool ok)
     served_call_release(fanin_call->served);
     shared_bytes_release(fanin_call->first);
     shared_bytes_release(fanin_call->later);
-    budget_give(COUNT_LIVE_UPSTREAM_BYTES, fanin_call->later_bytes);
+    peer_charge_give_back(&fanin_call->fanin->messages, &fanin_call->later_charge);
+    peer_charge_give_back(&fanin_call->fanin->messages, &fanin_call->passed_charge);
     free(fanin_call);
 }
 

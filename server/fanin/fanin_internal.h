@@ -14,7 +14,7 @@
 #include "server/wire/raw_sender.h"
 
 struct fanin_call {
-    const struct fanin *fanin;
+    struct fanin *fanin;
     struct call *call;
     enum fanin_state { FANIN_OPENING, FANIN_LIVE, FANIN_LEAVING, FANIN_GONE } state;
     enum fault_reason reason; /* of the end, for the hub */
@@ -22,12 +22,12 @@ struct fanin_call {
     struct served_call *served;
     struct outcome outcome;
     struct raw_sender *sender;
-    bool has_first; /* the first message has come */
-    /* The first message, until the hub has it; and the one that waits for the upstreams. NULL:
-     * there is none. */
+    /* The first message, until the subscription has it; and the one that waits for the upstreams.
+     * NULL: there is none. What the client is charged for: the one that waits, and the one before,
+     * which the upstreams send. */
     struct shared_bytes *first, *later;
-    uint64_t later_bytes; /* in the budget: for a message that waits and one that the upstreams send */
-    bool half_closed;
+    struct peer_charge later_charge, passed_charge;
+    bool begun, half_closed; /* begun: the first message has come */
     struct subscription *subscription;
     struct subscription_result result;
     struct fault fault; /* why the subscription was refused; then the loop's, for `abort_notice` */

@@ -1,15 +1,17 @@
 #!/usr/bin/python3
 """Transparent fan-in: metadata, policies, several request messages, and unary methods (the rules of
 docs/fan-in.md)."""
+import threading
 import time
 
 import grpc
 
 from harness.case import main
 from harness.daemon import eventually
-from harness.fanin import METHOD, WithFanIn
+from harness.fanin import METHOD, FanInCall, WithFanIn
 from harness.protos import v1
 from harness.rawh2 import Connection
+from test_endpoint_failures import Raw, accepted
 
 CODE = grpc.StatusCode
 RICH = bytes(range(256))
@@ -216,15 +218,15 @@ class Requests(WithFanIn):
             upstream.calls[0].end()
         self.assertEqual(call.wait_end(), CODE.OK)
 
-    def test_a_further_message_has_at_most_64_KiB(self):
+    def test_a_further_message_may_be_as_large_as_the_first(self):
         upstream = self.serving("web-1", [MANY])
         call = self.call(bytes(1 << 20), half_close=False)
         there = upstream.wait_calls(1)
-        call.send(bytes(65536))
-        eventually(lambda: [len(each) for each in there.requests] == [1 << 20, 65536], "both came")
-        call.send(bytes(65537))
-        self.assertEqual(call.wait_end(), CODE.INVALID_ARGUMENT)
-        self.assertIn("at most 65536 bytes", call.details)
+        call.send(bytes(1 << 20))
+        eventually(lambda: [len(each) for each in there.requests] == [1 << 20, 1 << 20], "both came")
+        call.send(bytes(2 << 20))
+        self.assertNotEqual(call.wait_end(), CODE.OK)
+        self.assertIn("1048576", call.details)
 
     def test_one_endpoint_that_allows_one_is_enough_to_refuse_it(self):
         self.serving("web-1", [MANY])
@@ -264,6 +266,37 @@ class Requests(WithFanIn):
         call.send(b"2")
         eventually(lambda: two.requests == [b"0", b"2"], "the next came")
         eventually(lambda: one.requests == [b"0", b"1", b"2"], "the next came")
+
+    def test_messages_that_wait_are_charged_to_the_client(self):
+        """An upstream that never reads. Of 16 MiB an eighth may wait, half of it of one peer."""
+        daemon = self.start_daemon(
+            *("--listen", "127.0.0.1:0", "--fan-in", "127.0.0.1:0"),
+            *("--memory-limit", "16M", "--local-peer-share", "50"),
+        )
+        upstream = Raw(accepted(lambda peer: self.over.wait()))
+        self.over = threading.Event()
+        self.addCleanup(upstream.stop)
+        self.addCleanup(self.over.set)
+        endpoint = v1.Endpoint(name="deaf", address=upstream.address, serve=[MANY])
+        daemon.admin().AddProducer(v1.AddProducerRequest(endpoint=endpoint))
+        large = bytes(600_000)
+
+        def called():
+            options = [("grpc.use_local_subchannel_pool", 1)]
+            channel = grpc.insecure_channel(daemon.addresses[-1], options=options)
+            self.addCleanup(channel.close)
+            call = FanInCall(channel)
+            self.addCleanup(call.cancel)
+            return call.send(b"0", large, large, large)
+
+        calls = [called() for _ in range(6)]
+        ended = eventually(lambda: [call for call in calls if call.ended.is_set()], "some are refused")
+        self.assertEqual({call.code for call in ended}, {CODE.RESOURCE_EXHAUSTED})
+        self.assertIn("messages that wait from", ended[0].details)
+        self.assertLess(daemon.counters()["live.fanin_bytes"], (2 << 20) // 2 + len(large))
+        for call in calls:
+            call.cancel()
+        eventually(lambda: daemon.counters()["live.fanin_bytes"] == 0, "all is given back")
 
     def test_questions_and_answers_take_turns(self):
         upstream = self.serving("web-1", [MANY])
