@@ -211,7 +211,8 @@ static void on_subscribed(struct task *task)
         return;
     }
     fsm_move(&machine, fanin_call, FANIN_LIVE);
-    raw_sender_begin(fanin_call->sender, fanin_call->result.chan);
+    raw_sender_begin(fanin_call->sender, fanin_call->result.chan,
+                     fanin_call->request.limits.sort.duration_ns > 0);
     if (!call_alive(call))
         fanin_leave(fanin_call, call_end_reason(call));
     else if (called->selected == 0)

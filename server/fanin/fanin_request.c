@@ -1,9 +1,11 @@
 /* fanin_request.c - see fanin_request.h. */
 #include "server/fanin/fanin_request.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/quantity.h"
 #include "server/wire/call.h"
 
@@ -11,6 +13,7 @@
 #define MAX_SELECT_VALUES 16u
 #define MAX_SELECT_ITEMS 16u /* of one value */
 #define MAX_WORD_BYTES 31u   /* of a number or a choice */
+#define DEFAULT_WINDOW_NS (100 * NS_PER_MS)
 
 struct reading {
     const struct settings *settings;
@@ -142,11 +145,73 @@ static enum fault_reason read_end(struct reading *reading, const struct key *key
                        "all-ok, partial-ok or fail-fast");
 }
 
+/* ---- tributary-sort-...: docs/order.md ---- */
+
+static enum fault_reason read_sort_field(struct reading *reading, const struct key *key, struct bytes value)
+{
+    char word[MAX_WORD_BYTES + 1];
+
+    snprintf(word, sizeof(word), "%.*s", (int)value.size, (const char *)value.data);
+    if (value.size <= MAX_WORD_BYTES && field_path_parse(word, &reading->request->limits.sort.field))
+        return FAULT_NONE;
+    return fault_bytes(reading->fault, FAULT_BAD_FIELD_PATH, key->name, value,
+                       "1 to 8 field numbers, such as 3 or 1.3.2; at most 31 bytes");
+}
+
+static enum fault_reason read_sort_window(struct reading *reading, const struct key *key, struct bytes value)
+{
+    const struct quantity_bounds bounds = {NS_PER_MS, 60 * NS_PER_S};
+    uint64_t window_ns = 0;
+
+    if (read_quantity(reading, key, value, QUANTITY_DURATION, bounds, &window_ns))
+        return reading->fault->reason;
+    reading->request->limits.sort.duration_ns = (int64_t)window_ns;
+    return FAULT_NONE;
+}
+
+static enum fault_reason read_sort_events(struct reading *reading, const struct key *key, struct bytes value)
+{
+    const struct quantity_bounds bounds = {1, (uint64_t)reading->settings->subscription.max_events.max / 2};
+    uint64_t events = 0;
+
+    if (read_quantity(reading, key, value, QUANTITY_NUMBER, bounds, &events))
+        return reading->fault->reason;
+    reading->request->limits.sort.max_events = (uint32_t)events;
+    return FAULT_NONE;
+}
+
+/* Once every key was read: they do not come in an order. A raw message has no time but that of a
+ * field. */
+static enum fault_reason finish_sort(struct chan_limits *limits, struct fault *fault)
+{
+    const uint32_t max = limits->max_events / 2;
+    char bound[96];
+
+    if (limits->sort.duration_ns == 0 && limits->sort.max_events == 0 && limits->sort.field.count == 0)
+        return FAULT_NONE;
+    if (limits->sort.field.count == 0)
+        return fault_set(fault, FAULT_EMPTY, PREFIX "sort-field", "which field of a message is its time");
+    if (max == 0 || limits->sort.max_events > max) {
+        snprintf(bound, sizeof(bound), "at most %" PRIu32 ", half of " PREFIX "buffer-events", max);
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, PREFIX "sort-events",
+                            MAX_OF(limits->sort.max_events, 1u), bound);
+    }
+    limits->sort.is_raw = true;
+    if (limits->sort.duration_ns == 0)
+        limits->sort.duration_ns = DEFAULT_WINDOW_NS;
+    if (limits->sort.max_events == 0)
+        limits->sort.max_events = max;
+    return FAULT_NONE;
+}
+
 static const struct key keys[] = {{PREFIX "select", read_select},
                                   {PREFIX "buffer-events", read_events},
                                   {PREFIX "buffer-bytes", read_bytes},
                                   {PREFIX "policy", read_policy},
-                                  {PREFIX "end", read_end}};
+                                  {PREFIX "end", read_end},
+                                  {PREFIX "sort-window", read_sort_window},
+                                  {PREFIX "sort-events", read_sort_events},
+                                  {PREFIX "sort-field", read_sort_field}};
 
 static enum fault_reason read_pair(struct reading *reading, struct bytes name, struct bytes value)
 {
@@ -161,7 +226,7 @@ static enum fault_reason read_pair(struct reading *reading, struct bytes name, s
         return key->read(reading, key, value);
     }
     return fault_bytes(reading->fault, FAULT_BAD_METADATA, "metadata", name,
-                       "tributary-select, -end, -policy, -buffer-events or -buffer-bytes");
+                       "tributary-select, -end, -policy, -buffer-..., or -sort-...");
 }
 
 /* The mark of another tributary's own calls (grpc/own_mark.h) asks for nothing. */
@@ -204,7 +269,7 @@ enum fault_reason fanin_request_read(const struct call *call, const struct setti
     reading.given = 0;
     reading.selector_count = 0;
     memset(reading.selectors, 0, sizeof(reading.selectors));
-    if (read_all(&reading, call))
+    if (read_all(&reading, call) || finish_sort(&request.limits, fault))
         return fault->reason;
     if (reading.selector_count == 0)
         reading.selectors[reading.selector_count++].producer = text_bytes("*");

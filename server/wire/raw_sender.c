@@ -38,7 +38,7 @@ struct raw_sender {
     int64_t sent_at_ns;
     struct socket_poll socket;
     uint64_t messages;
-    bool in_flight, stopped, freed;
+    bool in_flight, stopped, freed, sorts;
 };
 
 /* ---- what is in flight ---- */
@@ -178,6 +178,9 @@ static void set_timer(struct raw_sender *sender, int64_t now_ns)
     const int64_t since_ns = not_reading_since(sender);
     int64_t at_ns = chan_blocked_until(sender->chan);
 
+    if (sender->sorts && !sender->in_flight && !socket_is_unwritable(&sender->socket))
+        at_ns = MIN_OF(at_ns, chan_due_at(sender->chan));
+
     if (since_ns != INT64_MAX) {
         at_ns = MIN_OF(at_ns, clock_add_ns(since_ns, sender->write_timeout_ns));
         if (!sender->in_flight)
@@ -292,9 +295,10 @@ void raw_sender_wake(void *ctx)
         cq_post(sender->cq, &sender->wake);
 }
 
-void raw_sender_begin(struct raw_sender *sender, struct chan *chan)
+void raw_sender_begin(struct raw_sender *sender, struct chan *chan, bool sorts)
 {
     sender->chan = chan_retain(chan);
+    sender->sorts = sorts;
     raw_sender_decide(sender);
 }
 

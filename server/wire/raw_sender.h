@@ -39,8 +39,9 @@ struct raw_sender *raw_sender_new(struct call *call, int64_t write_timeout_ns,
                                   const struct raw_sender_port *port, void *ctx);
 /* Any thread. The `readable` callback of the channel; `ctx` is the sender. */
 void raw_sender_wake(void *ctx);
-/* Starts sending. Takes a reference of its own to the channel. */
-void raw_sender_begin(struct raw_sender *sender, struct chan *chan);
+/* Starts sending. Takes a reference of its own to the channel. `sorts`: the channel holds events to
+ * sort them (chan_limits.sort). */
+void raw_sender_begin(struct raw_sender *sender, struct chan *chan, bool sorts);
 /* Decides again at the end of this turn. */
 void raw_sender_decide(struct raw_sender *sender);
 void raw_sender_sent(struct raw_sender *sender, bool ok); /* from the call's sent() */

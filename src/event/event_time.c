@@ -15,6 +15,16 @@ static uint64_t time_in_data(struct bytes data, const struct field_path *path)
     return unix_ns;
 }
 
+static int64_t whole_time(uint64_t unix_ns)
+{
+    return unix_ns <= INT64_MAX ? (int64_t)unix_ns : 0;
+}
+
+int64_t message_time(struct bytes message, const struct field_path *path)
+{
+    return whole_time(time_in_data(message, path));
+}
+
 int64_t event_time(struct bytes event, const struct field_path *path)
 {
     const struct bytes content = event_content(event);
@@ -37,5 +47,5 @@ int64_t event_time(struct bytes event, const struct field_path *path)
         inside = time_in_data(data, path);
     if (inside > 0)
         own = inside;
-    return own <= INT64_MAX ? (int64_t)own : 0;
+    return whole_time(own);
 }

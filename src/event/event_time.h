@@ -16,4 +16,8 @@ struct field_path;
  * there is none, or it is after 2262. */
 int64_t event_time(struct bytes event, const struct field_path *path);
 
+/* The same for a message that is data alone, with no event around it: the time in its field at
+ * `path`. 0: there is none, or it is after 2262. */
+int64_t message_time(struct bytes message, const struct field_path *path);
+
 #endif

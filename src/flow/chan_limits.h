@@ -42,6 +42,7 @@ struct sort_window {
     uint32_t max_events; /* held events; 1 to half of chan_limits.max_events */
     /* The time stands in this field of an event's data; `count` 0: it is the event's own. */
     struct field_path field;
+    bool is_raw; /* an event is data alone, with nothing of ours around it; `field` is in it */
 };
 
 struct chan_limits {

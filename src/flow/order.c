@@ -130,7 +130,9 @@ static int64_t max_ahead_ns(const struct chan *chan)
 
 static int64_t time_of(const struct chan *chan, const struct chunk *chunk, uint32_t event)
 {
-    const int64_t named = event_time(chunk_range(chunk, event, event + 1), &chan->limits.sort.field);
+    const struct sort_window *sort = &chan->limits.sort;
+    const struct bytes bytes = chunk_range(chunk, event, event + 1);
+    const int64_t named = sort->is_raw ? message_time(bytes, &sort->field) : event_time(bytes, &sort->field);
 
     return named > 0 && named <= clock_add_ns(chunk->observed_wall_ns, max_ahead_ns(chan))
                ? named

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Transparent fan-in: metadata, policies, several request messages, and unary methods (the rules of
 docs/fan-in.md)."""
+import struct
 import threading
 import time
 
@@ -307,6 +308,90 @@ class Requests(WithFanIn):
             call.wait(i)
             call.send(b"%d" % i)
             eventually(lambda n=i: len(there.requests) == n + 1, "the question came")
+
+
+class Order(WithFanIn):
+    """A message is a fixed64 in field 1: its time, in nanoseconds since 1970."""
+
+    def setUp(self):
+        super().setUp()
+        self.now = time.time_ns()
+
+    def stamped(self, ms, tail=b""):
+        return b"\x09" + struct.pack("<Q", self.now + ms * 10**6) + tail
+
+    def times(self, messages):
+        return [(struct.unpack("<Q", each[1:9])[0] - self.now) // 10**6 for each in messages]
+
+    def sorted_call(self, window, *more):
+        return self.call(
+            metadata=[("tributary-sort-field", "1"), ("tributary-sort-window", window), *more]
+        )
+
+    def test_messages_of_three_upstreams_are_sorted_by_a_field(self):
+        upstreams = [self.serving(f"web-{i}") for i in range(3)]
+        call = self.sorted_call("10s")
+        calls = [upstream.wait_calls(1) for upstream in upstreams]
+        for i, there in reversed(list(enumerate(calls))):
+            there.send(*[self.stamped(n * 3 + i - 1000) for n in range(50)])
+        eventually(lambda: self.subscription().queued.events == 150, "all are held")
+        self.assertEqual(call.messages, [])
+        began = time.monotonic()
+        for there in calls:
+            there.end()
+        self.assertEqual(call.wait_end(), CODE.OK)
+        self.assertLess(time.monotonic() - began, 5, "the end lets everything go")
+        self.assertEqual(self.times(call.messages), [n - 1000 for n in range(150)])
+
+    def test_they_go_when_the_window_is_over_and_late_ones_at_once(self):
+        first, second = self.serving("web-1"), self.serving("web-2")
+        call = self.sorted_call("2s")
+        one, two = first.wait_calls(1), second.wait_calls(1)
+        one.send(self.stamped(-10), self.stamped(-8))
+        two.send(self.stamped(-9))
+        self.assertEqual(self.times(call.wait(3)), [-10, -9, -8])
+        two.send(self.stamped(-20))
+        self.assertEqual(self.times(call.wait(4)), [-10, -9, -8, -20])
+        eventually(lambda: self.subscription().sorted_late == 1, "it is counted")
+
+    def test_a_full_window_lets_the_earliest_go(self):
+        first, second = self.serving("web-1"), self.serving("web-2")
+        call = self.sorted_call("60s", ("tributary-sort-events", "2"))
+        one, two = first.wait_calls(1), second.wait_calls(1)
+        one.send(self.stamped(-1))
+        two.send(self.stamped(-3))
+        eventually(lambda: self.subscription().queued.events == 2, "both are held")
+        one.send(self.stamped(0))
+        self.assertEqual(self.times(call.wait(1)), [-3])
+
+    def test_without_the_keys_nothing_is_held(self):
+        upstream = self.serving("web-1")
+        call = self.call()
+        upstream.wait_calls(1).send(self.stamped(5), self.stamped(-5))
+        self.assertEqual(self.times(call.wait(2)), [5, -5])
+
+    def test_bad_values_are_refused_with_key_value_and_bound(self):
+        self.serving("web-1")
+        field = ("tributary-sort-field", "1")
+        for pairs, words in (
+            ([("tributary-sort-window", "1s")], ["tributary-sort-field"]),
+            ([("tributary-sort-field", "0")], ["tributary-sort-field", "such as 3"]),
+            ([("tributary-sort-field", "1." * 20 + "1")], ["tributary-sort-field", "31 bytes"]),
+            ([field, ("tributary-sort-window", "61s")], ["tributary-sort-window", "61s", "1ms to 60s"]),
+            ([field, ("tributary-sort-window", "x")], ["tributary-sort-window", "1ms to 60s"]),
+            ([field, ("tributary-sort-events", "0")], ["tributary-sort-events", "1 to"]),
+            (
+                [field, ("tributary-sort-events", "6"), ("tributary-buffer-events", "10")],
+                ["tributary-sort-events", "at most 5", "half"],
+            ),
+            ([field, ("tributary-buffer-events", "1")], ["tributary-sort-events", "half"]),
+            ([field, ("tributary-sort", "1")], ["tributary-sort"]),
+        ):
+            with self.subTest(pairs):
+                call = self.call(metadata=pairs)
+                self.assertEqual(call.wait_end(), CODE.INVALID_ARGUMENT)
+                for word in words:
+                    self.assertIn(word, call.details)
 
 
 class Unary(WithFanIn):

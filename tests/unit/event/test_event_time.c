@@ -42,6 +42,20 @@ static int64_t time_of(struct buf *fields, const struct field_path *path)
     return time_in(&message, path);
 }
 
+Test(event_time, of_a_message_without_an_event)
+{
+    OWNED(buf_fini) struct buf message = {0};
+    struct field_path first, second;
+
+    cr_assert(field_path_parse("1", &first) && field_path_parse("2", &second));
+    field_fixed64(&message, 1, 1234567890123456789u);
+    const struct bytes bytes = {message.data, message.size};
+    cr_assert_eq(message_time(bytes, &first), 1234567890123456789);
+    cr_assert_eq(message_time(bytes, &second), 0);
+    cr_assert_eq(message_time((struct bytes){message.data, 5}, &first), 0);
+    cr_assert_eq(message_time((struct bytes){NULL, 0}, &first), 0);
+}
+
 Test(event_time, is_the_events_own)
 {
     const struct pair header = {text_of("k"), text_of("v")};
