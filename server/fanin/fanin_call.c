@@ -211,6 +211,8 @@ static void on_subscribed(struct task *task)
         return;
     }
     fsm_move(&machine, fanin_call, FANIN_LIVE);
+    if (fanin_call->outcome.rule == SERVE_END_UNSAID)
+        fanin_call->outcome.rule = called->end;
     raw_sender_begin(fanin_call->sender, fanin_call->result.chan,
                      fanin_call->request.limits.sort.duration_ns > 0);
     if (!call_alive(call))
@@ -335,7 +337,7 @@ static enum fault_reason begin(struct fanin_call *fanin_call, struct fault *faul
     fanin_call->sender = raw_sender_new(call, settings->write_timeout_ns, &fanin_sender_port, fanin_call);
     if (!fanin_call->served || !fanin_call->sender || !copy_metadata(fanin_call))
         return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
-    outcome_init(&fanin_call->outcome, fanin_call->served, fanin_call->request.end_rule);
+    outcome_init(&fanin_call->outcome, fanin_call->served, fanin_call->request.end);
     return FAULT_NONE;
 }
 

@@ -13,7 +13,7 @@ void fanin_refuse(struct fanin_call *fanin_call, const struct fault *fault)
 
 static bool is_ok(const struct outcome *outcome)
 {
-    return !outcome->bad || (outcome->rule == END_ANY_OK && outcome->good_count > 0);
+    return !outcome->bad || (outcome->rule == SERVE_END_PARTIAL_OK && outcome->good_count > 0);
 }
 
 /* Ends the call as its upstreams have ended. */

@@ -133,14 +133,9 @@ static enum fault_reason read_policy(struct reading *reading, const struct key *
 
 static enum fault_reason read_end(struct reading *reading, const struct key *key, struct bytes value)
 {
-    static const char *const words[] = {
-        [END_ALL_OK] = "all-ok", [END_ANY_OK] = "partial-ok", [END_FAIL_FAST] = "fail-fast"};
-
-    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-        reading->request->end_rule = (enum end_rule)i;
-        if (is_same(value, words[i]))
-            return FAULT_NONE;
-    }
+    reading->request->end = (enum serve_end)serve_word_find(value, serve_end_words, SERVE_END_COUNT);
+    if (reading->request->end < SERVE_END_COUNT)
+        return FAULT_NONE;
     return fault_bytes(reading->fault, FAULT_OUT_OF_BOUNDS, key->name, value,
                        "all-ok, partial-ok or fail-fast");
 }

@@ -8,22 +8,15 @@
 #include "base/fault.h"
 #include "base/settings.h"
 #include "event/filter.h"
+#include "event/serve_entry.h"
 #include "flow/chan_limits.h"
 
 struct call;
 
-/* What the status of the call is made of. Numbers by the words in fanin_request.c. */
-enum end_rule {
-    END_ALL_OK,    /* OK where every upstream has ended with OK */
-    END_ANY_OK,    /* OK where one has */
-    END_FAIL_FAST, /* the first failure ends the call */
-    END_RULE_COUNT
-};
-
 struct fanin_request {
     struct filter *filter; /* of the endpoints; owned */
     struct chan_limits limits;
-    enum end_rule end_rule;
+    enum serve_end end; /* SERVE_END_UNSAID: as the endpoints say */
 };
 
 /* Reads the keys that begin with "tributary-", during opened() of the call.

@@ -7,7 +7,7 @@
 #include "event/chunk.h"
 #include "flow/producer_state.h"
 
-void outcome_init(struct outcome *outcome, struct served_call *call, enum end_rule rule)
+void outcome_init(struct outcome *outcome, struct served_call *call, enum serve_end rule)
 {
     *outcome = (struct outcome){.call = call, .rule = rule};
     list_init(&outcome->noted);
@@ -102,5 +102,5 @@ bool outcome_update(struct outcome *outcome)
         list_append(&outcome->ended, node);
         look_at(outcome, container_of(node, struct part, link));
     }
-    return outcome->rule == END_FAIL_FAST && outcome->bad_count > 0;
+    return outcome->rule == SERVE_END_FAIL_FAST && outcome->bad_count > 0;
 }

@@ -35,7 +35,7 @@ struct part_loss {
 
 struct outcome {
     struct served_call *call; /* the owner's reference */
-    enum end_rule rule;
+    enum serve_end rule;
     struct list noted;      /* struct part: written down, and not looked at */
     struct list ended;      /* struct part, in the order of their ends */
     const struct part *bad; /* of `ended`: the first that has failed; NULL: none */
@@ -46,7 +46,7 @@ struct outcome {
     bool is_incomplete; /* memory ran out: something is missing here */
 };
 
-void outcome_init(struct outcome *outcome, struct served_call *call, enum end_rule rule);
+void outcome_init(struct outcome *outcome, struct served_call *call, enum serve_end rule);
 void outcome_fini(struct outcome *outcome); /* a zeroed one is allowed */
 
 /* Under the channel's lock: they only write it down. */

@@ -4,7 +4,11 @@
 #include <string.h>
 
 static const char form[] = "/package.Service/Method or /package.Service/*, then ,requests=one|many or "
-                           ",answer=all|first-ok|refuse";
+                           ",answer=all|first-ok|refuse or ,end=partial-ok|all-ok|fail-fast";
+
+const char *const serve_end_words[SERVE_END_COUNT] = {[SERVE_END_PARTIAL_OK] = "partial-ok",
+                                                      [SERVE_END_ALL_OK] = "all-ok",
+                                                      [SERVE_END_FAIL_FAST] = "fail-fast"};
 
 static bool is_same(struct bytes left, struct bytes right)
 {
@@ -19,6 +23,15 @@ static struct bytes split(struct bytes *rest, uint8_t letter)
 
     *rest = at ? (struct bytes){at + 1, rest->size - part.size - 1} : (struct bytes){rest->data, 0};
     return part;
+}
+
+size_t serve_word_find(struct bytes word, const char *const *words, size_t count)
+{
+    size_t i = 0;
+
+    while (i < count && !(words[i] && is_same(word, text_bytes(words[i]))))
+        i++;
+    return i;
 }
 
 static bool is_visible(struct bytes text)
@@ -52,21 +65,21 @@ static bool read_option(struct bytes option, struct serve_entry *entry)
     static const char *const answers[] = {
         [SERVE_ALL] = "all", [SERVE_FIRST_OK] = "first-ok", [SERVE_REFUSE] = "refuse"};
     const struct bytes name = split(&option, '=');
+    size_t found;
 
     if (is_same(name, text_bytes("requests"))) {
-        for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
-            entry->many_requests = i > 0;
-            if (is_same(option, text_bytes(requests[i])))
-                return true;
-        }
-    } else if (is_same(name, text_bytes("answer"))) {
-        for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
-            entry->answer = (enum serve_answer)i;
-            if (is_same(option, text_bytes(answers[i])))
-                return true;
-        }
+        found = serve_word_find(option, requests, ARRAY_LEN(requests));
+        entry->many_requests = found > 0;
+        return found < ARRAY_LEN(requests);
     }
-    return false;
+    if (is_same(name, text_bytes("answer"))) {
+        found = serve_word_find(option, answers, ARRAY_LEN(answers));
+        entry->answer = (enum serve_answer)found;
+        return found < ARRAY_LEN(answers);
+    }
+    found = serve_word_find(option, serve_end_words, SERVE_END_COUNT);
+    entry->end = (enum serve_end)found;
+    return found < SERVE_END_COUNT && is_same(name, text_bytes("end"));
 }
 
 const char *serve_entry_read(struct bytes text, struct serve_entry *entry_out)

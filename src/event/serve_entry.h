@@ -1,6 +1,7 @@
 /* serve_entry.h - one entry of what an endpoint serves to callers of --fan-in (docs/fan-in.md):
  *
  *   /package.Service/Method[,requests=one|many][,answer=all|first-ok|refuse]
+ *                          [,end=partial-ok|all-ok|fail-fast]
  *
  * With '*' for the method it is every method of the service.
  *
@@ -25,11 +26,25 @@ enum serve_answer {
     SERVE_REFUSE    /* the call is refused where more than one endpoint matches */
 };
 
+/* What the status of a call is made of. Where several things say it, the highest counts. */
+enum serve_end {
+    SERVE_END_UNSAID,     /* as SERVE_END_ALL_OK */
+    SERVE_END_PARTIAL_OK, /* OK where one upstream has ended with OK */
+    SERVE_END_ALL_OK,     /* OK where every one has */
+    SERVE_END_FAIL_FAST,  /* the first failure ends the call */
+    SERVE_END_COUNT
+};
+
+/* Finds a word among `count` words, of which some may be NULL. `count`: it is none of them. */
+size_t serve_word_find(struct bytes word, const char *const *words, size_t count);
+extern const char *const serve_end_words[SERVE_END_COUNT]; /* NULL for SERVE_END_UNSAID */
+
 struct serve_entry {
     struct bytes service; /* "/package.Service/", with both slashes; points into the text */
     struct bytes method;  /* empty: every method of it */
     bool many_requests;
     enum serve_answer answer;
+    enum serve_end end;
 };
 
 /* Reads the text, which must outlive *entry_out. NULL: it is good. Else what it must be; static. */

@@ -23,6 +23,7 @@ struct called {
     /* The rules of the call: what all of these have in common. */
     bool one_request; /* one of them allows no more */
     bool first_ok, refuse_many;
+    enum serve_end end;
     bool is_settled; /* the rules do not change any more: who joins later follows them */
 };
 
@@ -54,6 +55,7 @@ static inline void called_add(struct called *called, const struct serve_entry *e
     called->one_request |= !entry->many_requests;
     called->first_ok |= entry->answer == SERVE_FIRST_OK;
     called->refuse_many |= entry->answer == SERVE_REFUSE;
+    called->end = MAX_OF(called->end, entry->end);
 }
 
 #endif

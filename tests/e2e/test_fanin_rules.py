@@ -310,6 +310,49 @@ class Requests(WithFanIn):
             eventually(lambda n=i: len(there.requests) == n + 1, "the question came")
 
 
+class Ends(WithFanIn):
+    """The rule for the end, said by the endpoints."""
+
+    def ended(self, ends, metadata=()):
+        """How a call ends of which the first upstream fails, and the others end with OK."""
+        upstreams = [self.serving(f"web-{i}", [METHOD + end]) for i, end in enumerate(ends)]
+        call = self.call(metadata=metadata)
+        calls = [upstream.wait_calls(1) for upstream in upstreams]
+        calls[0].end(CODE.NOT_FOUND, "no")
+        calls[0].over.wait(5)
+        if not call.ended.wait(0.2):
+            for there in calls[1:]:
+                there.end()
+        code = call.wait_end()
+        for i in range(len(upstreams)):
+            self.daemon.admin().RemoveProducer(v1.RemoveProducerRequest(name=f"web-{i}"))
+        return code, call
+
+    def test_the_endpoints_say_which_rule_holds(self):
+        for ends, code in (
+            (["", ""], CODE.NOT_FOUND),
+            ([",end=partial-ok", ",end=partial-ok"], CODE.OK),
+            ([",end=partial-ok", ""], CODE.OK),
+            ([",end=partial-ok", ",end=all-ok"], CODE.NOT_FOUND),
+        ):
+            with self.subTest(ends):
+                self.assertEqual(self.ended(ends)[0], code)
+
+    def test_the_client_comes_before_them(self):
+        ends = [",end=partial-ok", ",end=partial-ok"]
+        code, call = self.ended(ends, [("tributary-end", "all-ok")])
+        self.assertEqual(code, CODE.NOT_FOUND)
+        self.assertEqual(call.of("tributary-endpoint"), ["web-0"])
+
+    def test_one_that_says_fail_fast_ends_the_call_at_once(self):
+        first, second = self.serving("web-1", [METHOD + ",end=fail-fast"]), self.serving("web-2")
+        call = self.call()
+        there = second.wait_calls(1)
+        first.wait_calls(1).end(CODE.NOT_FOUND, "no")
+        self.assertEqual(call.wait_end(), CODE.NOT_FOUND)
+        self.assertTrue(there.over.wait(5), "the other call is cancelled")
+
+
 class Order(WithFanIn):
     """A message is a fixed64 in field 1: its time, in nanoseconds since 1970."""
 

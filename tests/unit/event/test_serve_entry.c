@@ -34,6 +34,10 @@ Test(serve_entry, options_in_any_order)
     cr_assert(entry.many_requests && entry.answer == SERVE_FIRST_OK);
     cr_assert_eq(entry_of("/a.B/C,answer=refuse").answer, SERVE_REFUSE);
     cr_assert(!entry_of("/a.B/C,requests=one,answer=all").many_requests);
+    cr_assert_eq(entry_of("/a.B/C").end, SERVE_END_UNSAID);
+    cr_assert_eq(entry_of("/a.B/C,end=all-ok").end, SERVE_END_ALL_OK);
+    cr_assert_eq(entry_of("/a.B/C,end=partial-ok,requests=many").end, SERVE_END_PARTIAL_OK);
+    cr_assert_eq(entry_of("/a.B/C,end=fail-fast").end, SERVE_END_FAIL_FAST);
 }
 
 Test(serve_entry, nothing_else_is_one)
@@ -57,6 +61,10 @@ Test(serve_entry, nothing_else_is_one)
                                         "/a.B/C,a=b",
                                         "/a.B/C,answer",
                                         "/a.B/C,answer=",
+                                        "/a.B/C,end=",
+                                        "/a.B/C,end",
+                                        "/a.B/C,end=ok",
+                                        "/a.B/C,a=all-ok",
                                         "/a.B/C,requests=2",
                                         "/a.B/\xc3\xa4",
                                         "/a.B/C\n",
