@@ -170,7 +170,7 @@ static void on_yield(struct dial_slot *slot)
     struct connection *connection = container_of(slot, struct connection, slot);
     const int64_t ran_ns = clock_mono_ns() - slot->begun_ns;
 
-    if (connection_is_ready(connection)) {
+    if (connection->channel && connection_is_ready(connection)) {
         dial_slot_leave(connection->of->slots, slot);
         return;
     }

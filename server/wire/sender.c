@@ -84,7 +84,7 @@ static int64_t sorted_due_at(const struct sender *sender)
     const int64_t linger_ns = MIN_OF(sender->settings.linger_ns, MAX_SORTED_LINGER_NS);
     const int64_t due_ns = sender->settings.sorts ? chan_due_at(sender->chan) : INT64_MAX;
 
-    if (due_ns == INT64_MAX || chan_state(sender->chan) != CHAN_OPEN)
+    if (due_ns == INT64_MAX || sender->more_due || chan_state(sender->chan) != CHAN_OPEN)
         return due_ns;
     return MAX_OF(due_ns, sender->events_at_ns + linger_ns);
 }
@@ -109,6 +109,7 @@ static bool dequeue(struct sender *sender, int64_t now_ns)
     max_bytes = MIN_OF(max_bytes, credit_bytes(&sender->credit));
     max_bytes = MIN_OF(max_bytes, MAX_OF(sender->socket.writable, 1u));
     bool more = chan_dequeue(sender->chan, &sender->batch, max, max_bytes, now_ns);
+    sender->more_due = more;
     sender->credit.used.events += sender->batch.events;
     sender->credit.used.bytes += sender->batch.bytes;
     return more && max_dequeue(sender) > 0;

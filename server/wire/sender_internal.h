@@ -33,6 +33,7 @@ struct sender {
     int64_t waiting_since_ns; /* when events began to wait; INT64_MAX: none are known to wait */
     int64_t sent_at_ns;
     int64_t events_at_ns;       /* the last message with events; 0: there was none */
+    bool more_due;              /* a channel that sorts had more for the last batch than it could hold */
     int64_t no_credit_since_ns; /* since when the credit allows no event; INT64_MAX: it allows some */
     struct socket_poll socket;
     struct event_rate rate;

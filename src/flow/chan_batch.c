@@ -125,6 +125,7 @@ static NOINLINE void dequeue_sorted(struct chan *chan, struct chan_batch *batch,
         count = order_advance(chan, entry, count, now_ns);
         move_to_batch(chan, entry, count, batch);
         order_head_changed(chan, feed);
+        chan->order->is_held = chan->order->count > 0;
     }
 }
 

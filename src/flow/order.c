@@ -179,7 +179,7 @@ static uint32_t excess(const struct chan *chan)
 /* Nothing more can come that belongs before what is held, or memory is short. */
 static bool is_flushed(const struct chan *chan)
 {
-    return chan->state != CHAN_OPEN || oldest(chan)->marks != chan->marks || budget_is_short();
+    return chan->state != CHAN_OPEN || chan->order->nodes[0].marks != chan->marks || budget_is_short();
 }
 
 /* How many may go whatever the time is. */
@@ -187,7 +187,14 @@ static uint32_t allowed_at_once(const struct chan *chan)
 {
     if (is_flushed(chan))
         return UINT32_MAX;
-    return MAX_OF(excess(chan), (uint32_t)(chan->order->nodes[0].time_ns <= chan->order->sent_ns));
+    return MAX_OF(MAX_OF(excess(chan), chan->order->let_go),
+                  (uint32_t)(chan->order->nodes[0].time_ns <= chan->order->sent_ns));
+}
+
+/* When all that is held then goes. INT64_MAX: never. */
+static int64_t let_go_at(const struct chan *chan)
+{
+    return chan->keys ? clock_add_ns(chan->order->held_since_ns, chan->limits.sort.duration_ns) : INT64_MAX;
 }
 
 static int64_t due_by_time(const struct chan *chan)
@@ -204,6 +211,10 @@ uint32_t order_allowed(const struct chan *chan, int64_t now_ns)
 {
     if (chan->order->count == 0)
         return 0;
+    if (now_ns >= let_go_at(chan)) {
+        chan->order->let_go = (uint32_t)MIN_OF(chan->waiting.events, UINT32_MAX);
+        chan->order->held_since_ns = now_ns;
+    }
     return now_ns >= due_by_time(chan) ? UINT32_MAX : allowed_at_once(chan);
 }
 
@@ -211,7 +222,7 @@ int64_t order_due_at(const struct chan *chan)
 {
     if (chan->order->count == 0)
         return INT64_MAX;
-    return allowed_at_once(chan) > 0 ? 0 : due_by_time(chan);
+    return allowed_at_once(chan) > 0 ? 0 : MIN_OF(due_by_time(chan), let_go_at(chan));
 }
 
 /* ---- the steps of the channel ---- */
@@ -222,6 +233,11 @@ void order_enqueued(struct chan *chan)
     const struct entry *entry = container_of(list_last(&chan->waiting_entries), struct entry, in_chan);
     const bool was_empty = order->count == 0;
 
+    if (!order->is_held) {
+        order->is_held = true;
+        order->held_since_ns = entry->range.chunk->observed_mono_ns;
+        order->let_go = 0;
+    }
     if (entry->range.feed->in_order == 0)
         move_up(order, order->count++, node_of(chan, entry));
     /* The taker times what it knows of. */
@@ -295,5 +311,6 @@ uint32_t order_advance(struct chan *chan, const struct entry *entry, uint32_t ma
     }
     if (full)
         order->full_count += count;
+    order->let_go -= MIN_OF(order->let_go, count);
     return count;
 }

@@ -41,6 +41,10 @@ struct order {
     int64_t sent_ns;     /* the latest time of what has gone; INT64_MIN: nothing has */
     uint64_t late_count; /* events that went after one with a later time */
     uint64_t full_count; /* events that went before their time, because the window was full */
+    /* With LATEST_PER_KEY, where what is held may be replaced for ever by what came later. */
+    bool is_held;          /* something was, since all that was held has gone */
+    int64_t held_since_ns; /* since then; or since it was all let go */
+    uint32_t let_go;       /* so many go, whatever their time is */
 };
 
 struct order *order_new(void);        /* NULL: out of memory */

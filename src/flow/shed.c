@@ -1,4 +1,5 @@
 /* shed.c - what a channel gives up when the memory budget of the process is short. */
+#include "base/budget.h"
 #include "flow/chan_internal.h"
 
 /* Entries that may not be shed are passed over. So many of them in one call. */
@@ -15,7 +16,9 @@ void chan_trim(struct chan *chan)
     SCRATCH struct deferred deferred;
 
     chan_enter(chan, &deferred);
-    chan_leave(chan); /* it frees what an idle channel does not need while the budget is short */
+    if (chan->order && chan->waiting.events > 0 && budget_is_short())
+        chan_notify(chan); /* what is held to be sorted may go */
+    chan_leave(chan);      /* it frees what an idle channel does not need while the budget is short */
 }
 
 uint64_t chan_sheddable(struct chan *chan)

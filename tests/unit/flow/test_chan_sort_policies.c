@@ -80,6 +80,26 @@ Test(chan_sort_policies, latest_per_key_replaces_what_is_held)
     flow_fixture_close(&fixture);
 }
 
+Test(chan_sort_policies, what_is_replaced_again_and_again_goes_all_the_same)
+{
+    const struct chan_limits bounds = limits(OVERFLOW_LATEST_PER_KEY, 100);
+
+    flow_fixture_open(&fixture, &bounds, 2);
+    cr_assert_eq(timed_put_keys(&fixture, 0, 10, "10:x"), ERR_OK);
+    cr_assert_eq(timed_put_keys(&fixture, 1, 20, "20:y"), ERR_OK);
+    cr_assert_eq(timed_put_keys(&fixture, 0, 60, "60:x"), ERR_OK);
+    cr_assert_eq(timed_put_keys(&fixture, 1, 70, "70:y"), ERR_OK);
+    cr_assert_eq(timed_put_keys(&fixture, 0, 105, "105:x"), ERR_OK);
+    cr_assert_eq(timed_due_ms(&fixture), 110);
+    cr_assert_str_eq(timed_deliver(&fixture, 109), "");
+    cr_assert_str_eq(timed_deliver(&fixture, 110), "b2 a3");
+    cr_assert_eq(timed_put_keys(&fixture, 0, 120, "120:x"), ERR_OK);
+    cr_assert_eq(timed_put_keys(&fixture, 0, 200, "200:x"), ERR_OK);
+    cr_assert_eq(timed_due_ms(&fixture), 220, "counted from the first one");
+    cr_assert_str_eq(timed_deliver(&fixture, 220), "a5");
+    flow_fixture_close(&fixture);
+}
+
 Test(chan_sort_policies, a_window_that_is_full_does_not_hold_producers_back)
 {
     const struct chan_limits bounds = limits(OVERFLOW_BLOCK, 8);
