@@ -152,7 +152,9 @@ static void ended(void *ctx, struct upstream *upstream, const struct upstream_en
                                                                       : rules[endpoint->restart];
 
     endpoint_enter(endpoint);
-    endpoint->is_failing = !is_good || !end->was_accepted;
+    /* What a client asks for, or cancels, says nothing of the endpoint. */
+    endpoint->is_failing = upstream_is_served(upstream) ? !end->was_accepted && !upstream_is_stopped(upstream)
+                                                        : !is_good || !end->was_accepted;
     if (!is_good)
         note_failure(endpoint, end);
     forget(endpoint, upstream);

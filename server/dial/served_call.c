@@ -17,11 +17,13 @@ struct served_call {
     bool left;        /* the client's thread only */
 
     pthread_mutex_t lock;
-    struct list links;            /* struct served_link */
-    struct list ends;             /* struct served_end, oldest first */
-    uint32_t behind;              /* of `links` */
-    uint64_t number;              /* of `message`; 0: the first one, which is not here */
-    struct shared_bytes *message; /* the latest; NULL: there is none */
+    struct list links;             /* struct served_link */
+    struct list ends;              /* struct served_end, oldest first */
+    uint32_t behind;               /* of `links` */
+    uint32_t join_count, expected; /* upstreams, since the call began */
+    bool is_claimed;               /* an upstream has the one answer */
+    uint64_t number;               /* of `message`; 0: the first one, which is not here */
+    struct shared_bytes *message;  /* the latest; NULL: there is none */
     bool half_closed, is_posted;
 
     char *method;
@@ -140,10 +142,46 @@ const struct pair *served_call_metadata(const struct served_call *call, size_t *
 
 /* ---- the client's call ---- */
 
-void served_call_send(struct served_call *call, struct shared_bytes *message)
+void served_call_expect(struct served_call *call, uint32_t count)
 {
     pthread_mutex_lock(&call->lock);
-    CHECK(call->behind == 0);
+    call->expected = count;
+    pthread_mutex_unlock(&call->lock);
+}
+
+/* Under the lock. */
+static bool waits(const struct served_call *call)
+{
+    return call->behind > 0 || call->join_count < call->expected;
+}
+
+/* Under the lock. Calls moved() where nobody is waited for any more. */
+static void post_if_moved(struct served_call *call)
+{
+    if (waits(call) || call->is_posted)
+        return;
+    call->is_posted = true;
+    called_retain(&call->called);
+    cq_post(call->thread, &call->task);
+}
+
+void served_call_expect_less(struct served_call *call)
+{
+    pthread_mutex_lock(&call->lock);
+    if (call->join_count < call->expected) {
+        call->expected--;
+        post_if_moved(call);
+    }
+    pthread_mutex_unlock(&call->lock);
+}
+
+bool served_call_send(struct served_call *call, struct shared_bytes *message)
+{
+    pthread_mutex_lock(&call->lock);
+    if (waits(call)) {
+        pthread_mutex_unlock(&call->lock);
+        return false;
+    }
     shared_bytes_release(call->message);
     call->message = shared_bytes_retain(message);
     call->number++;
@@ -155,6 +193,7 @@ void served_call_send(struct served_call *call, struct shared_bytes *message)
         link->wake(link);
     }
     pthread_mutex_unlock(&call->lock);
+    return true;
 }
 
 void served_call_half_close(struct served_call *call)
@@ -167,14 +206,6 @@ void served_call_half_close(struct served_call *call)
         link->wake(link);
     }
     pthread_mutex_unlock(&call->lock);
-}
-
-bool served_call_is_behind(struct served_call *call)
-{
-    pthread_mutex_lock(&call->lock);
-    const bool is_behind = call->behind > 0;
-    pthread_mutex_unlock(&call->lock);
-    return is_behind;
 }
 
 void served_call_leave(struct served_call *call)
@@ -223,11 +254,8 @@ static void catch_up(struct served_call *call, struct served_link *link)
     if (!link->is_behind)
         return;
     link->is_behind = false;
-    if (--call->behind > 0 || call->is_posted)
-        return;
-    call->is_posted = true;
-    called_retain(&call->called);
-    cq_post(call->thread, &call->task);
+    call->behind--;
+    post_if_moved(call);
 }
 
 void served_link_join(struct served_link *link, struct served_call *call)
@@ -239,7 +267,19 @@ void served_link_join(struct served_link *link, struct served_call *call)
     link->next = call->number + 1;
     link->is_behind = true;
     call->behind++;
+    call->join_count++;
     pthread_mutex_unlock(&call->lock);
+}
+
+bool served_link_claim(struct served_link *link)
+{
+    struct served_call *call = link->call;
+
+    pthread_mutex_lock(&call->lock);
+    const bool is_first = !call->is_claimed;
+    call->is_claimed = true;
+    pthread_mutex_unlock(&call->lock);
+    return is_first;
 }
 
 struct shared_bytes *served_link_next(struct served_link *link)

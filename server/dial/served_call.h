@@ -28,8 +28,7 @@ struct shared_bytes;
 /* How an upstream call ended. */
 struct served_end {
     struct list link;
-    uint32_t code;    /* 0 to 16 */
-    bool was_stopped; /* by this side: nobody wanted more of it */
+    uint32_t code; /* 0 to 16 */
     char message[PEER_WORDS_BYTES + 1];
     struct bytes details; /* grpc-status-details-bin; may be empty; owned, like the trailers' bytes */
     size_t trailer_count;
@@ -68,12 +67,15 @@ const struct pair *served_call_metadata(const struct served_call *call, size_t *
 
 /* ---- for the client's call, on its thread ---- */
 
-/* Gives every upstream a message more, which is retained. No upstream may be behind. */
-void served_call_send(struct served_call *call, struct shared_bytes *message);
+/* So many upstreams were chosen, and are to join: messages behind the first one wait for them. */
+void served_call_expect(struct served_call *call, uint32_t count);
+/* One of those has ended. */
+void served_call_expect_less(struct served_call *call);
+/* Gives every upstream a message more, which is retained. False: an upstream is behind, or has not
+ * joined yet. Nothing was given then, and moved() follows. */
+MUST_CHECK bool served_call_send(struct served_call *call, struct shared_bytes *message);
 /* The client sends no more. */
 void served_call_half_close(struct served_call *call);
-/* Whether an upstream has not sent all yet. */
-bool served_call_is_behind(struct served_call *call);
 /* moved() is not called any more. */
 void served_call_leave(struct served_call *call);
 /* The oldest end of an endpoint of this name that was not asked for yet; served_end_free() must
@@ -85,6 +87,8 @@ void served_end_free(struct served_end *end); /* NULL is allowed */
 
 /* ---- for an upstream call ---- */
 
+/* The one answer of a unary call. Whether it is that of this upstream: the first one that asks. */
+MUST_CHECK bool served_link_claim(struct served_link *link);
 /* Loop. It counts as behind until it has sent the first message. */
 void served_link_join(struct served_link *link, struct served_call *call);
 /* Its thread. The next message after the first one; a reference of the caller's. NULL: there is
@@ -96,7 +100,8 @@ void served_link_sent(struct served_link *link);
 bool served_link_is_done(struct served_link *link);
 /* Its thread, or the loop where it never began. It sends nothing more. */
 void served_link_leave(struct served_link *link);
-/* Its thread. Reports its end, which becomes the call's. */
+/* Its thread. Reports its end, which becomes the call's. Not where this side has stopped it: the
+ * endpoint may be there anew, and the end be taken for that of the new one. */
 void served_link_report(struct served_link *link, struct served_end *end);
 /* Any thread, at last. */
 void served_link_fini(struct served_link *link);

@@ -18,6 +18,8 @@
 
 /* A message that is smaller is copied, so that it does not keep alive a read buffer of the core. */
 #define KEEP_FROM_BYTES (64u * 1024u)
+/* A message of the client that is smaller is copied for each upstream. */
+#define SHARE_FROM_BYTES 4096u
 
 static void wake(struct served_link *link)
 {
@@ -83,6 +85,22 @@ void upstream_served_opened(const struct upstream *upstream, struct client_call_
     free(opening->metadata);
 }
 
+static void release(void *shared)
+{
+    shared_bytes_release(shared);
+}
+
+/* All upstreams send the same memory. */
+static grpc_slice slice_of_shared(struct shared_bytes *shared)
+{
+    const struct bytes bytes = shared_bytes_view(shared);
+
+    if (bytes.size < SHARE_FROM_BYTES)
+        return slice_copy_of(bytes);
+    return grpc_slice_new_with_user_data((void *)(uintptr_t)bytes.data, bytes.size, release,
+                                         shared_bytes_retain(shared));
+}
+
 void upstream_served_send_next(struct upstream *upstream)
 {
     struct shared_bytes *later = NULL;
@@ -96,7 +114,7 @@ void upstream_served_send_next(struct upstream *upstream)
         }
         return;
     }
-    grpc_slice message = slice_copy_of(shared_bytes_view(later ? later : upstream->request));
+    grpc_slice message = slice_of_shared(later ? later : upstream->request);
     shared_bytes_release(later);
     upstream->next_request++;
     client_call_send(&upstream->call, message);
@@ -250,15 +268,16 @@ static struct bytes details_of(const grpc_metadata_array *trailers)
 static void report(struct upstream *upstream, const struct client_call_end *from)
 {
     const char *name = upstream->plan->name;
-    struct served_end *end = calloc(1, sizeof(*end) + strlen(name) + 1);
+    struct served_end *end = NULL;
     size_t bytes = 0;
 
+    if (!upstream_is_stopped(upstream))
+        end = calloc(1, sizeof(*end) + strlen(name) + 1);
     if (!end)
         return; /* it counts as failed */
     list_init(&end->link);
     strcpy(end->name, name);
     end->code = upstream->end.code;
-    end->was_stopped = upstream_is_stopped(upstream);
     memcpy(end->message, upstream->end.message, sizeof(end->message));
     end->details = from ? details_of(from->trailers) : (struct bytes){NULL, 0};
     if (from) {
@@ -275,14 +294,14 @@ static void fail(struct upstream *upstream, enum fault_reason reason)
     peer_words_copy(upstream->end.message, text_bytes(fault_text(reason)));
 }
 
-/* The answer of a unary method counts where the call has ended with OK. */
+/* The answer of a unary method counts where the call has ended with OK, and no other one has. */
 static void end_unary(struct upstream *upstream)
 {
-    if (upstream->held && upstream->end.code == CODE_OK) {
-        offer_held(upstream);
-    } else if (upstream->end.code == CODE_OK) {
+    const bool is_ok = upstream->end.code == CODE_OK;
+
+    if (is_ok && !upstream->held) {
         fail(upstream, FAULT_NOT_UNARY);
-    } else {
+    } else if (!is_ok || !served_link_claim(&upstream->served)) {
         chunk_release(upstream->held);
         upstream->held = NULL;
     }
@@ -296,6 +315,8 @@ bool upstream_served_ended(struct upstream *upstream, const struct client_call_e
         end_unary(upstream);
     report(upstream, end);
     served_link_leave(&upstream->served);
+    if (called_of(upstream)->first_ok && upstream->held)
+        offer_held(upstream);
     upstream_served_resume(upstream);
     return !upstream->held;
 }

@@ -159,8 +159,7 @@ static const struct subscription_port subscription_port = {
 
 /* ---- the client's messages ---- */
 
-/* Gives the upstreams what waits for them, when they have sent what was before. */
-static void pass_on(struct fanin_call *fanin_call)
+void fanin_pass_on(struct fanin_call *fanin_call)
 {
     struct fault fault;
 
@@ -172,10 +171,9 @@ static void pass_on(struct fanin_call *fanin_call)
         fanin_refuse(fanin_call, &fault);
         return;
     }
-    if (served_call_is_behind(fanin_call->served))
-        return;
     if (fanin_call->later) {
-        served_call_send(fanin_call->served, fanin_call->later);
+        if (!served_call_send(fanin_call->served, fanin_call->later))
+            return;
         shared_bytes_release(fanin_call->later);
         fanin_call->later = NULL;
         peer_charge_give_back(&fanin_call->fanin->messages, &fanin_call->passed_charge);
@@ -190,7 +188,7 @@ static void pass_on(struct fanin_call *fanin_call)
 
 static void on_moved(void *ctx)
 {
-    pass_on(ctx);
+    fanin_pass_on(ctx);
 }
 
 /* Wire thread, back from the loop. */
@@ -213,16 +211,17 @@ static void on_subscribed(struct task *task)
     fsm_move(&machine, fanin_call, FANIN_LIVE);
     if (fanin_call->outcome.rule == SERVE_END_UNSAID)
         fanin_call->outcome.rule = called->end;
+    served_call_expect(fanin_call->served, called_is_refused(called) ? 0 : called->selected);
     raw_sender_begin(fanin_call->sender, fanin_call->result.chan,
                      fanin_call->request.limits.sort.duration_ns > 0);
     if (!call_alive(call))
         fanin_leave(fanin_call, call_end_reason(call));
-    else if (called->selected == 0)
+    else if (called->selected == 0 && called->is_walked)
         refuse_with(fanin_call, called->serving == 0 ? FAULT_METHOD_NOT_SERVED : FAULT_NO_ENDPOINT, "");
     else if (called_is_refused(called))
         refuse_with(fanin_call, FAULT_SEVERAL_ENDPOINTS, "");
     else
-        pass_on(fanin_call);
+        fanin_pass_on(fanin_call);
     call_unhold(call);
 }
 
@@ -285,7 +284,7 @@ static void message(struct call *call, struct message *message)
         fanin_refuse(fanin_call, &fault);
     } else if (fanin_call->begun) {
         fanin_call->later = bytes;
-        pass_on(fanin_call);
+        fanin_pass_on(fanin_call);
     } else {
         fanin_call->first = bytes;
         fanin_call->begun = true;
@@ -303,7 +302,7 @@ static void half_closed(struct call *call)
 
     fanin_call->half_closed = true;
     if (fanin_call->begun) {
-        pass_on(fanin_call);
+        fanin_pass_on(fanin_call);
         return;
     }
     fault_set(&fault, FAULT_NO_MESSAGE, "", "");

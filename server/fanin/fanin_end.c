@@ -66,8 +66,12 @@ static bool is_over(void *ctx)
         fanin_refuse(fanin_call, &fault);
         return true;
     }
-    const bool ends_now = outcome_update(outcome);
-    const bool is_answered = called_of(fanin_call)->first_ok && raw_sender_messages(fanin_call->sender) > 0;
+    /* Where the server drains, or an operator ends the call, their ends are no failures. */
+    const bool ends_now =
+        outcome_update(outcome) && (!fanin_call->closing_known || fanin_call->closing == CLOSING_ALL_ENDED);
+    /* The end of the one that has answered comes behind its answer; its trailers are in it. */
+    const bool is_answered = called_of(fanin_call)->first_ok && outcome->good_count > 0 &&
+                             raw_sender_messages(fanin_call->sender) > 0;
     if (ends_now || is_answered)
         conclude(fanin_call, is_answered);
     return ends_now || is_answered;

@@ -45,6 +45,9 @@ static inline struct called *called_of(const struct fanin_call *fanin_call)
 /* What the sender calls; its ctx is the call. */
 extern const struct raw_sender_port fanin_sender_port;
 
+/* Gives the upstreams what waits for them, when they have sent what was before. */
+void fanin_pass_on(struct fanin_call *fanin_call);
+
 /* The call is over: the subscription ends for this reason. Does nothing unless it is LIVE. */
 void fanin_leave(struct fanin_call *fanin_call, enum fault_reason reason);
 

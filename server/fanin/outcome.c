@@ -80,7 +80,9 @@ void outcome_note_loss(struct outcome *outcome, const struct lost_note *note)
 static void look_at(struct outcome *outcome, struct part *part)
 {
     part->end = served_call_end_of(outcome->call, part->name);
-    if (part->end && !part->end->was_stopped) {
+    if (!part->end)
+        served_call_expect_less(outcome->call); /* it may never have joined */
+    if (part->end) {
         part->code = part->end->code;
         memcpy(part->message, part->end->message, sizeof(part->message));
     } else if (part->code == CODE_OK) {

@@ -117,9 +117,17 @@ static bool report_some(struct bind_walk *walk)
 
 static void bound(struct bind_walk *walk)
 {
+    struct called *called = walk->subscription->called;
+
     bindings_become_wildcard(walk->subscription);
     rebind_clear(walk->subscription);
-    if (walk->subscription->called && called_is_refused(walk->subscription->called))
+    if (called) {
+        /* Its end is due when they have ended, also where none of them could begin. */
+        walk->subscription->begun |= called->selected > 0;
+        ready_add(&walk->subscription->ready);
+        called->is_walked = true;
+    }
+    if (called && called_is_refused(called))
         activations_discard(&walk->created, PRODUCER_ENDED);
     else
         activations_begin(&walk->created);

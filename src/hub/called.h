@@ -24,6 +24,7 @@ struct called {
     bool one_request; /* one of them allows no more */
     bool first_ok, refuse_many;
     enum serve_end end;
+    bool is_walked;  /* every producer was looked at; false: the subscription ended before */
     bool is_settled; /* the rules do not change any more: who joins later follows them */
 };
 

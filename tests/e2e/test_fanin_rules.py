@@ -229,6 +229,17 @@ class Requests(WithFanIn):
         self.assertNotEqual(call.wait_end(), CODE.OK)
         self.assertIn("1048576", call.details)
 
+    def test_messages_right_behind_the_first_reach_every_endpoint(self):
+        upstreams = [self.serving(f"web-{i}", [MANY]) for i in range(20)]
+        sent = [b"%d" % i for i in range(5)]
+        for count in range(1, 4):
+            call = self.call(None, half_close=False).send(*sent).half_close()
+            calls = [upstream.wait_calls(count) for upstream in upstreams]
+            for there in calls:
+                eventually(lambda t=there: t.requests == sent and t.closed, f"{there.requests}")
+                there.end()
+            self.assertEqual(call.wait_end(), CODE.OK)
+
     def test_one_endpoint_that_allows_one_is_enough_to_refuse_it(self):
         self.serving("web-1", [MANY])
         upstream = self.serving("web-2")
@@ -451,6 +462,24 @@ class Unary(WithFanIn):
         calls[2].end()
         self.assertEqual((call.wait_end(), call.messages), (CODE.OK, [b"answer"]))
         self.assertTrue(calls[1].over.wait(5), "the other call is cancelled")
+
+    def test_first_ok_gives_one_answer_where_several_end_with_OK(self):
+        for _ in range(10):
+            upstreams = [
+                self.serving(f"web-{i}", [FIRST_OK], serve_answer_metadata=["x-from"]) for i in range(5)
+            ]
+            call = self.call()
+            calls = [upstream.wait_calls(1) for upstream in upstreams]
+            for i, there in enumerate(calls):
+                there.send(b"%d" % i)
+            for i, there in enumerate(calls):
+                there.context.set_trailing_metadata((("x-from", str(i)),))
+                there.end()
+            self.assertEqual(call.wait_end(), CODE.OK)
+            self.assertEqual(len(call.messages), 1)
+            self.assertIn(call.messages[0].decode(), call.of("x-from"))
+            for i in range(5):
+                self.daemon.admin().RemoveProducer(v1.RemoveProducerRequest(name=f"web-{i}"))
 
     def test_first_ok_with_an_empty_answer(self):
         upstream = self.serving("web-1", [FIRST_OK])
