@@ -21,23 +21,13 @@
 /* How often it is looked whether the session takes what is in flight. */
 #define LOOK_NS (250 * NS_PER_MS)
 
-static void wake(struct commands *commands)
-{
-    struct cq_thread *thread = call_cq(commands->call);
-
-    if (cq_is_mine(thread))
-        cq_add_post_poll_hook(thread, &commands->flush_hook);
-    else if (!atomic_exchange(&commands->posted, true))
-        cq_post(thread, &commands->wake_task);
-}
-
 static void enqueue_with(struct commands *commands, uint32_t kind, struct buf *body, uint32_t field,
                          struct shared_bytes *request)
 {
     pthread_mutex_lock(&commands->lock);
     command_queue_add(&commands->waiting, kind, body, field, request);
     pthread_mutex_unlock(&commands->lock);
-    wake(commands);
+    cq_wake_up(&commands->wake);
 }
 
 static void enqueue(struct commands *commands, uint32_t kind, struct buf *body)
@@ -163,11 +153,10 @@ static void on_flush(struct post_poll_hook *hook, int64_t now_ns)
         flush(commands, now_ns);
 }
 
-static void on_wake(struct task *task)
+static void on_woken(struct cq_wake *wake)
 {
-    struct commands *commands = container_of(task, struct commands, wake_task);
+    struct commands *commands = container_of(wake, struct commands, wake);
 
-    atomic_store(&commands->posted, false);
     cq_add_post_poll_hook(call_cq(commands->call), &commands->flush_hook);
 }
 
@@ -188,7 +177,7 @@ void commands_init(struct commands *commands, struct call *call, int64_t write_t
     commands->call = call;
     commands->write_timeout_ns = write_timeout_ns;
     CHECK(pthread_mutex_init(&commands->lock, NULL) == 0);
-    commands->wake_task.run = on_wake;
+    cq_wake_init(&commands->wake, call_cq(call), on_woken, NULL);
     list_init(&commands->flush_hook.link);
     commands->flush_hook.post_poll = on_flush;
     commands->write_timer.fired = on_write_timeout;

@@ -12,7 +12,6 @@
 #define TRIBUTARY_SERVER_RPC_COMMANDS_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "base/fault.h"
 #include "hub/session_port.h"
@@ -28,9 +27,7 @@ struct commands {
     /* Any thread, under the lock. */
     pthread_mutex_t lock;
     struct command_queue waiting;
-    /* Any thread. */
-    _Atomic bool posted; /* `wake_task` is on its way */
-    struct task wake_task;
+    struct cq_wake wake; /* any thread */
     /* Wire thread only. */
     struct post_poll_hook flush_hook;
     struct cq_timer write_timer;

@@ -4,12 +4,12 @@
  * counts as lost as a whole: its consumer is gone. */
 #include "server/wire/raw_sender.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/counters.h"
 #include "flow/chan_batch.h"
+#include "grpc/cq_wake.h"
 #include "grpc/slice_memory.h"
 #include "grpc/slices.h"
 #include "server/wire/call.h"
@@ -26,9 +26,7 @@ struct raw_sender {
     const struct raw_sender_port *port;
     void *ctx;
     int64_t write_timeout_ns;
-    /* Any thread. */
-    _Atomic bool posted; /* `wake` is posted and has not run: it may neither be posted again nor freed */
-    struct task wake;
+    struct cq_wake wake; /* any thread */
     /* Wire thread only. */
     struct chan *chan;
     struct chan_batch batch;
@@ -38,7 +36,7 @@ struct raw_sender {
     int64_t sent_at_ns;
     struct socket_poll socket;
     uint64_t messages;
-    bool in_flight, stopped, freed, sorts;
+    bool in_flight, stopped, sorts;
 };
 
 /* ---- what is in flight ---- */
@@ -244,8 +242,10 @@ void raw_sender_decide(struct raw_sender *sender)
 
 /* ---- life ---- */
 
-static void dispose(struct raw_sender *sender)
+static void on_freed(struct cq_wake *wake)
 {
+    struct raw_sender *sender = container_of(wake, struct raw_sender, wake);
+
     cq_timer_stop(sender->cq, &sender->timer);
     list_remove(&sender->decide_hook.link);
     chan_release(sender->chan);
@@ -253,16 +253,9 @@ static void dispose(struct raw_sender *sender)
     free(sender);
 }
 
-static void on_wake(struct task *task)
+static void on_woken(struct cq_wake *wake)
 {
-    struct raw_sender *sender = container_of(task, struct raw_sender, wake);
-
-    if (sender->freed) {
-        dispose(sender);
-        return;
-    }
-    atomic_store(&sender->posted, false);
-    raw_sender_decide(sender);
+    raw_sender_decide(container_of(wake, struct raw_sender, wake));
 }
 
 struct raw_sender *raw_sender_new(struct call *call, int64_t write_timeout_ns,
@@ -277,7 +270,7 @@ struct raw_sender *raw_sender_new(struct call *call, int64_t write_timeout_ns,
     sender->port = port;
     sender->ctx = ctx;
     sender->write_timeout_ns = write_timeout_ns;
-    sender->wake.run = on_wake;
+    cq_wake_init(&sender->wake, sender->cq, on_woken, on_freed);
     list_init(&sender->decide_hook.link);
     sender->decide_hook.post_poll = on_post_poll;
     sender->timer.fired = on_timer;
@@ -287,12 +280,7 @@ struct raw_sender *raw_sender_new(struct call *call, int64_t write_timeout_ns,
 
 void raw_sender_wake(void *ctx)
 {
-    struct raw_sender *sender = ctx;
-
-    if (cq_is_mine(sender->cq))
-        raw_sender_decide(sender);
-    else if (!atomic_exchange(&sender->posted, true))
-        cq_post(sender->cq, &sender->wake);
+    cq_wake_up(&((struct raw_sender *)ctx)->wake);
 }
 
 void raw_sender_begin(struct raw_sender *sender, struct chan *chan, bool sorts)
@@ -324,7 +312,5 @@ void raw_sender_free(struct raw_sender *sender)
         return;
     CHECK(!sender->in_flight);
     sender->stopped = true;
-    sender->freed = true;
-    if (!atomic_exchange(&sender->posted, true))
-        dispose(sender);
+    cq_wake_free(&sender->wake);
 }

@@ -297,8 +297,10 @@ static void on_timer(struct cq_timer *timer, int64_t now_ns)
     decide(container_of(timer, struct sender, timer), now_ns);
 }
 
-static void dispose(struct sender *sender)
+static void on_freed(struct cq_wake *wake)
 {
+    struct sender *sender = container_of(wake, struct sender, wake);
+
     cq_timer_stop(sender->cq, &sender->timer);
     list_remove(&sender->decide_hook.link);
     chan_release(sender->chan);
@@ -307,15 +309,11 @@ static void dispose(struct sender *sender)
     free(sender);
 }
 
-static void on_wake(struct task *task)
+/* The decision waits for the end of the turn. */
+static void on_woken(struct cq_wake *wake)
 {
-    struct sender *sender = container_of(task, struct sender, wake);
+    struct sender *sender = container_of(wake, struct sender, wake);
 
-    if (sender->freed) {
-        dispose(sender);
-        return;
-    }
-    atomic_store(&sender->posted, false);
     sender->woken = true;
     cq_add_post_poll_hook(sender->cq, &sender->decide_hook);
 }
@@ -334,7 +332,7 @@ struct sender *sender_new(struct call *call, const struct sender_settings *setti
     sender->credit.limit_events = settings->limit_events;
     sender->port = port;
     sender->ctx = ctx;
-    sender->wake.run = on_wake;
+    cq_wake_init(&sender->wake, sender->cq, on_woken, on_freed);
     list_init(&sender->decide_hook.link);
     sender->decide_hook.post_poll = on_post_poll;
     sender->timer.fired = on_timer;
@@ -345,18 +343,9 @@ struct sender *sender_new(struct call *call, const struct sender_settings *setti
     return sender;
 }
 
-/* On the sender's own thread, the decision waits for the end of the turn. From another thread, a
- * task is posted first. */
 void sender_wake(void *ctx)
 {
-    struct sender *sender = ctx;
-
-    if (cq_is_mine(sender->cq)) {
-        sender->woken = true;
-        cq_add_post_poll_hook(sender->cq, &sender->decide_hook);
-    } else if (!atomic_exchange(&sender->posted, true)) {
-        cq_post(sender->cq, &sender->wake);
-    }
+    cq_wake_up(&((struct sender *)ctx)->wake);
 }
 
 void sender_credit(struct sender *sender, uint64_t events, uint64_t bytes)
@@ -423,14 +412,11 @@ bool sender_in_flight(const struct sender *sender)
     return sender->in_flight;
 }
 
-/* If `wake` is posted and has not run, its task frees the sender. */
 void sender_free(struct sender *sender)
 {
     if (!sender)
         return;
     CHECK(!sender->in_flight);
     sender->stopped = true;
-    sender->freed = true;
-    if (!atomic_exchange(&sender->posted, true))
-        dispose(sender);
+    cq_wake_free(&sender->wake);
 }

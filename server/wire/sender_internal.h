@@ -3,8 +3,6 @@
 #ifndef TRIBUTARY_SERVER_WIRE_SENDER_INTERNAL_H
 #define TRIBUTARY_SERVER_WIRE_SENDER_INTERNAL_H
 
-#include <stdatomic.h>
-
 #include "base/buf.h"
 #include "flow/chan_batch.h"
 #include "server/wire/credit.h"
@@ -20,9 +18,7 @@ struct sender {
     struct sender_settings settings;
     const struct sender_port *port;
     void *ctx;
-    /* Any thread. */
-    _Atomic bool posted; /* `wake` is posted and has not run: it may neither be posted again nor freed */
-    struct task wake;
+    struct cq_wake wake; /* any thread */
     /* Wire thread only. */
     bool woken; /* since the last post-poll hook */
     struct chan *chan;
@@ -42,7 +38,7 @@ struct sender {
     bool moved;    /* a batch, a loss or a state was sent since the last Progress */
     bool mark;     /* a mark was written, and no Progress since */
     bool finished; /* the last Progress of the stream was written */
-    bool stopped, ended, freed;
+    bool stopped, ended;
     struct credit credit;
 };
 

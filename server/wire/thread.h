@@ -14,6 +14,7 @@
 #include "base/base.h"
 #include "base/status.h"
 #include "grpc/cq_thread.h"
+#include "grpc/cq_wake.h"
 #include "server/wire/heavy_queue.h"
 #include "server/wire/wire.h"
 
