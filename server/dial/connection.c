@@ -133,13 +133,13 @@ static void begin(struct connection *connection)
     struct list waiting;
     struct list *link;
 
-    dial_slot_begun(connection->of->slots, &connection->slot);
     connection->quota = grpc_resource_quota_create(NULL);
     size_quota(connection);
     if (connection->of->guard)
         connection->guard =
             upstream_guard_new(connection->of->tls ? NULL : connection->of->guard, connection->of->target);
     connection->channel = channel_new(connection);
+    dial_slot_begun(connection->of->slots, &connection->slot); /* it may be taken back before this returns */
     list_init(&waiting);
     list_move_all(&connection->calls_waiting, &waiting);
     while ((link = list_first(&waiting))) {
@@ -170,7 +170,7 @@ static void on_yield(struct dial_slot *slot)
     struct connection *connection = container_of(slot, struct connection, slot);
     const int64_t ran_ns = clock_mono_ns() - slot->begun_ns;
 
-    if (connection->channel && connection_is_ready(connection)) {
+    if (connection_is_ready(connection)) {
         dial_slot_leave(connection->of->slots, slot);
         return;
     }
