@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "server/rpc/stat_list.h"
 
 /* For so long it must have sent nothing. */
 #define STILL_NS NS_PER_S
@@ -126,44 +127,22 @@ struct limit_verdict producer_limit_decide(const struct producer_stats *at, stru
 
 /* ---- the figures ---- */
 
-struct list {
-    void (*each)(void *ctx, const char *name, int64_t value, const char *unit);
-    void *ctx;
-};
-
-static void add(const struct list *list, const char *name, uint64_t value, const char *unit)
-{
-    list->each(list->ctx, name, (int64_t)MIN_OF(value, (uint64_t)INT64_MAX), unit);
-}
-
-static void add_some(const struct list *list, const char *name, uint64_t value, const char *unit)
-{
-    if (value > 0)
-        add(list, name, value, unit);
-}
-
-static void add_age(const struct list *list, const char *name, int64_t age_ns)
-{
-    if (age_ns >= 0)
-        list->each(list->ctx, name, age_ns / NS_PER_MS, "ms");
-}
-
 void producer_limit_each(const struct producer_stats *at,
                          void (*each)(void *ctx, const char *name, int64_t value, const char *unit),
                          void *ctx)
 {
-    const struct list list = {each, ctx};
+    const struct stat_list list = {each, ctx};
 
-    add_age(&list, "window", at->window_ns);
-    add(&list, "published", at->published, "events");
-    add_age(&list, "last_event", at->last_event_ns);
-    add(&list, "subscriptions", at->subscriptions, "");
-    add_some(&list, "activations", at->activations, "");
-    add_some(&list, "paused_activations", at->paused, "");
-    add_some(&list, "waiting_activations", at->waiting, "");
-    add_some(&list, "blocked_calls", at->blocked_calls, "");
-    add_age(&list, "retry_in", at->retry_in_ns);
-    add_some(&list, "batches_refused", at->refused_batches, "");
-    add(&list, "memory_used", at->memory_used, "bytes");
-    add_some(&list, "memory_limit", at->memory_limit, "bytes");
+    stat_add_age(&list, "window", at->window_ns);
+    stat_add(&list, "published", at->published, "events");
+    stat_add_age(&list, "last_event", at->last_event_ns);
+    stat_add(&list, "subscriptions", at->subscriptions, "");
+    stat_add_some(&list, "activations", at->activations, "");
+    stat_add_some(&list, "paused_activations", at->paused, "");
+    stat_add_some(&list, "waiting_activations", at->waiting, "");
+    stat_add_some(&list, "blocked_calls", at->blocked_calls, "");
+    stat_add_age(&list, "retry_in", at->retry_in_ns);
+    stat_add_some(&list, "batches_refused", at->refused_batches, "");
+    stat_add(&list, "memory_used", at->memory_used, "bytes");
+    stat_add_some(&list, "memory_limit", at->memory_limit, "bytes");
 }
