@@ -48,6 +48,20 @@ class Pump:
 
 
 class Explaining(WithSessions, Case):
+    def add(self, name, address, **fields):
+        request = v1.AddProducerRequest(endpoint=endpoint(name, address, **fields))
+        self.daemon.admin().AddProducer(request)
+        self.addCleanup(self.forget_producer, name)
+
+    def forget_producer(self, name):
+        with contextlib.suppress(grpc.RpcError):
+            self.remove(name, v1.RemoveProducerRequest.CANCEL)
+
+    def closed_port(self):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return probe.getsockname()[1]
+
     def pump(self, act, every=0.02):
         pump = Pump(act, every)
         self.addCleanup(pump.stop)
@@ -135,7 +149,7 @@ class Consumers(Explaining):
             subscribe_request(of("p"), overflow=BLOCK, max_events=40, block_timeout=60)
         )
         self.pump_events("p", every=0.001)
-        self.trickle(consumer, events=2, every=0.02)
+        self.trickle(consumer, events=1, every=0.1)
         _, seen = self.expect(consumer.id, "BLOCKING", ["BLOCK", "of 40 events"], also=["CREDIT_TRICKLE"])
         self.assertEqual(seen["max_events"], 40)
 
@@ -290,20 +304,6 @@ class Producers(Explaining):
 
 
 class Endpoints(Explaining):
-    def add(self, name, address, **fields):
-        request = v1.AddProducerRequest(endpoint=endpoint(name, address, **fields))
-        self.daemon.admin().AddProducer(request)
-        self.addCleanup(self.forget_producer, name)
-
-    def forget_producer(self, name):
-        with contextlib.suppress(grpc.RpcError):
-            self.remove(name, v1.RemoveProducerRequest.CANCEL)
-
-    def closed_port(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return probe.getsockname()[1]
-
     def test_an_endpoint_that_cannot_be_dialled(self):
         for activation in (ENDPOINT.PER_CONSUMER, ENDPOINT.SHARED, ENDPOINT.BY_REQUEST):
             with self.subTest(activation=activation):

@@ -12,7 +12,7 @@ from harness.client import event, subscribe_request
 from harness.daemon import eventually
 from harness.protos import duration, v1
 from harness.sessions import of
-from harness.upstreams import Upstream, endpoint
+from harness.upstreams import Upstream
 from test_explain import BLOCK, ENDPOINT, LIMIT, PROMPT, Explaining, Tool
 
 CODE = grpc.StatusCode
@@ -56,20 +56,6 @@ class ExplainingProducers(Explaining):
         upstream = Upstream()
         self.addCleanup(upstream.stop)
         return upstream
-
-    def add(self, name, address, **fields):
-        request = v1.AddProducerRequest(endpoint=endpoint(name, address, **fields))
-        self.daemon.admin().AddProducer(request)
-        self.addCleanup(self.forget_producer, name)
-
-    def forget_producer(self, name):
-        with contextlib.suppress(grpc.RpcError):
-            self.remove(name, v1.RemoveProducerRequest.CANCEL)
-
-    def closed_port(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return probe.getsockname()[1]
 
 
 class Publishers(ExplainingProducers):
