@@ -6,23 +6,17 @@
 #include <grpc/grpc.h>
 #include <grpc/slice.h>
 
-static bool begins_with(struct bytes key, const char *beginning)
-{
-    const size_t size = strlen(beginning);
-
-    return key.size >= size && memcmp(key.data, beginning, size) == 0;
-}
-
 bool metadata_is_reserved(struct bytes key)
 {
     static const char *const names[] = {
         "te",         "host",    "connection", "content-type",     "trailer",       "transfer-encoding",
         "keep-alive", "upgrade", "cookie",     "proxy-connection", "authorization", "user-agent"};
 
-    if (key.size == 0 || key.data[0] == ':' || begins_with(key, "grpc-") || begins_with(key, "tributary-"))
+    if (key.size == 0 || key.data[0] == ':' || bytes_begin_with(key, text_bytes("grpc-")) ||
+        bytes_begin_with(key, text_bytes("tributary-")))
         return true;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (key.size == strlen(names[i]) && memcmp(key.data, names[i], key.size) == 0)
+        if (bytes_same(key, text_bytes(names[i])))
             return true;
     }
     return false;
@@ -62,8 +56,7 @@ bool metadata_names_have(const struct bytes *names, size_t count, struct bytes k
         const bool is_beginning = name.data[name.size - 1] == '*';
 
         name.size -= is_beginning;
-        if ((is_beginning ? key.size >= name.size : key.size == name.size) &&
-            memcmp(key.data, name.data, name.size) == 0)
+        if (is_beginning ? bytes_begin_with(key, name) : bytes_same(key, name))
             return true;
     }
     return false;

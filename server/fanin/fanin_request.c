@@ -30,11 +30,6 @@ struct key {
     enum fault_reason (*read)(struct reading *reading, const struct key *key, struct bytes value);
 };
 
-static bool is_same(struct bytes left, const char *right)
-{
-    return left.size == strlen(right) && memcmp(left.data, right, left.size) == 0;
-}
-
 /* ---- tributary-select: NAME, LABEL=VALUE, or several of these with commas ---- */
 
 static enum fault_reason read_item(struct reading *reading, const struct key *key, struct bytes item)
@@ -124,7 +119,7 @@ static enum fault_reason read_policy(struct reading *reading, const struct key *
 
     for (size_t i = 0; i < ARRAY_LEN(policies); i++) {
         reading->request->limits.overflow = policies[i].overflow;
-        if (is_same(value, policies[i].word))
+        if (bytes_same(value, text_bytes(policies[i].word)))
             return FAULT_NONE;
     }
     return fault_bytes(reading->fault, FAULT_OUT_OF_BOUNDS, key->name, value,
@@ -213,7 +208,7 @@ static enum fault_reason read_pair(struct reading *reading, struct bytes name, s
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         const struct key *key = &keys[i];
 
-        if (!is_same(name, key->name))
+        if (!bytes_same(name, text_bytes(key->name)))
             continue;
         if ((reading->given & BIT(i)) != 0 && key->read != read_select)
             return fault_bytes(reading->fault, FAULT_TOO_MANY, key->name, value, "once");
@@ -232,8 +227,7 @@ static enum fault_reason read_all(struct reading *reading, const struct call *ca
     for (size_t i = 0; call_metadata(call, i, &pair); i++) {
         const struct bytes name = pair.name;
 
-        if (name.size < sizeof(PREFIX) - 1 || memcmp(name.data, PREFIX, sizeof(PREFIX) - 1) != 0 ||
-            is_same(name, PREFIX "process"))
+        if (!bytes_begin_with(name, text_bytes(PREFIX)) || bytes_same(name, text_bytes(PREFIX "process")))
             continue;
         if (read_pair(reading, name, pair.value))
             return reading->fault->reason;

@@ -95,4 +95,9 @@ static inline bool bytes_same(struct bytes a, struct bytes b)
     return true;
 }
 
+static inline bool bytes_begin_with(struct bytes text, struct bytes beginning)
+{
+    return text.size >= beginning.size && bytes_same((struct bytes){text.data, beginning.size}, beginning);
+}
+
 #endif

@@ -10,11 +10,6 @@ const char *const serve_end_words[SERVE_END_COUNT] = {[SERVE_END_PARTIAL_OK] = "
                                                       [SERVE_END_ALL_OK] = "all-ok",
                                                       [SERVE_END_FAIL_FAST] = "fail-fast"};
 
-static bool is_same(struct bytes left, struct bytes right)
-{
-    return left.size == right.size && (left.size == 0 || memcmp(left.data, right.data, left.size) == 0);
-}
-
 /* The part before the next `letter`; *rest is what comes behind it. */
 static struct bytes split(struct bytes *rest, uint8_t letter)
 {
@@ -29,7 +24,7 @@ size_t serve_word_find(struct bytes word, const char *const *words, size_t count
 {
     size_t i = 0;
 
-    while (i < count && !(words[i] && is_same(word, text_bytes(words[i]))))
+    while (i < count && !(words[i] && bytes_same(word, text_bytes(words[i]))))
         i++;
     return i;
 }
@@ -54,7 +49,7 @@ static bool read_path(struct bytes path, struct serve_entry *entry)
     entry->method = (struct bytes){second + 1, path.size - entry->service.size};
     if (entry->method.size == 0 || memchr(entry->method.data, '/', entry->method.size))
         return false;
-    if (is_same(entry->method, text_bytes("*")))
+    if (bytes_same(entry->method, text_bytes("*")))
         entry->method.size = 0;
     return !memchr(path.data, '*', path.size - (entry->method.size == 0));
 }
@@ -67,19 +62,19 @@ static bool read_option(struct bytes option, struct serve_entry *entry)
     const struct bytes name = split(&option, '=');
     size_t found;
 
-    if (is_same(name, text_bytes("requests"))) {
+    if (bytes_same(name, text_bytes("requests"))) {
         found = serve_word_find(option, requests, ARRAY_LEN(requests));
         entry->many_requests = found > 0;
         return found < ARRAY_LEN(requests);
     }
-    if (is_same(name, text_bytes("answer"))) {
+    if (bytes_same(name, text_bytes("answer"))) {
         found = serve_word_find(option, answers, ARRAY_LEN(answers));
         entry->answer = (enum serve_answer)found;
         return found < ARRAY_LEN(answers);
     }
     found = serve_word_find(option, serve_end_words, SERVE_END_COUNT);
     entry->end = (enum serve_end)found;
-    return found < SERVE_END_COUNT && is_same(name, text_bytes("end"));
+    return found < SERVE_END_COUNT && bytes_same(name, text_bytes("end"));
 }
 
 const char *serve_entry_read(struct bytes text, struct serve_entry *entry_out)
@@ -108,12 +103,12 @@ const struct serve_entry *serve_entries_find(const struct serve_entry *entries, 
         const struct serve_entry *entry = &entries[i];
         const size_t service = entry->service.size;
 
-        if (path.size <= service || memcmp(path.data, entry->service.data, service) != 0)
+        if (path.size <= service || !bytes_begin_with(path, entry->service))
             continue;
         const struct bytes method = {path.data + service, path.size - service};
         if (entry->method.size == 0)
             of_service = of_service ? of_service : entry;
-        else if (is_same(entry->method, method))
+        else if (bytes_same(entry->method, method))
             return entry;
     }
     return of_service;
