@@ -13,6 +13,7 @@
  * The client's messages: the first one subscribes. The next one is read at once, so that a
  * half-close is seen; what comes is kept until every upstream has sent the one before. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fsm.h"
 #include "server/fanin/fanin_internal.h"
@@ -329,6 +330,8 @@ static enum fault_reason begin(struct fanin_call *fanin_call, struct fault *faul
     const struct served_call_params params = {
         .method = call_path(call), .thread = call_cq(call), .moved = on_moved, .ctx = fanin_call};
 
+    if (memchr(params.method.data, '\0', params.method.size))
+        return fault_bytes(fault, FAULT_METHOD_NOT_SERVED, "method", params.method, "no NUL");
     if (fanin_may_call(call, params.method, fault) ||
         fanin_request_read(call, settings, &fanin_call->request, fault))
         return fault->reason;

@@ -88,6 +88,11 @@ static bool ended(void *ctx, enum chan_state how)
     if (how == CHAN_BROKEN) {
         chan_too_slow(fanin_call->result.chan, &fault);
         fanin_refuse(fanin_call, &fault);
+    } else if (fanin_call->closing == CLOSING_ALL_ENDED && is_ok(outcome) &&
+               called_of(fanin_call)->first_ok && raw_sender_messages(fanin_call->sender) == 0) {
+        fault_number(&fault, FAULT_ANSWERS_LOST, "lost", 1,
+                     "none; an endpoint was removed while it answered");
+        fanin_refuse(fanin_call, &fault);
     } else if (fanin_call->closing == CLOSING_ALL_ENDED) {
         conclude(fanin_call, is_ok(outcome));
     } else {

@@ -74,14 +74,23 @@ static enum fault_reason read_select(struct reading *reading, const struct key *
 
 /* ---- the others ---- */
 
+/* The value as a text. False: it is longer than any word, or has a NUL. */
+static bool word_of(struct bytes value, char word[MAX_WORD_BYTES + 1])
+{
+    if (value.size == 0 || value.size > MAX_WORD_BYTES || memchr(value.data, '\0', value.size))
+        return false;
+    memcpy(word, value.data, value.size);
+    word[value.size] = '\0';
+    return true;
+}
+
 static enum fault_reason read_quantity(struct reading *reading, const struct key *key, struct bytes value,
                                        enum quantity_kind kind, struct quantity_bounds bounds,
                                        uint64_t *quantity_out)
 {
     char word[MAX_WORD_BYTES + 1], wrong[QUANTITY_FAULT_CAPACITY];
 
-    snprintf(word, sizeof(word), "%.*s", (int)value.size, (const char *)value.data);
-    if (value.size <= MAX_WORD_BYTES && quantity_parse(kind, word, bounds, quantity_out, wrong))
+    if (word_of(value, word) && quantity_parse(kind, word, bounds, quantity_out, wrong))
         return FAULT_NONE;
     quantity_bounds_text(kind, bounds, wrong);
     return fault_bytes(reading->fault, FAULT_OUT_OF_BOUNDS, key->name, value, wrong);
@@ -141,8 +150,7 @@ static enum fault_reason read_sort_field(struct reading *reading, const struct k
 {
     char word[MAX_WORD_BYTES + 1];
 
-    snprintf(word, sizeof(word), "%.*s", (int)value.size, (const char *)value.data);
-    if (value.size <= MAX_WORD_BYTES && field_path_parse(word, &reading->request->limits.sort.field))
+    if (word_of(value, word) && field_path_parse(word, &reading->request->limits.sort.field))
         return FAULT_NONE;
     return fault_bytes(reading->fault, FAULT_BAD_FIELD_PATH, key->name, value,
                        "1 to 8 field numbers, such as 3 or 1.3.2; at most 31 bytes");

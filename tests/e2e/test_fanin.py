@@ -13,6 +13,7 @@ from harness.daemon import eventually
 from harness.fanin import METHOD, WithFanIn
 from harness.h2frames import message
 from harness.protos import v1
+from harness.rawh2 import Connection
 from harness.sessions import of
 from test_endpoint_failures import Raw
 
@@ -44,6 +45,23 @@ class Listener(WithFanIn):
         call = self.call()
         self.assertEqual(call.wait_end(), CODE.FAILED_PRECONDITION)
         self.assertIn("consumer of its own", call.details)
+
+
+    def test_a_path_or_a_value_with_a_NUL_is_not_what_stands_before_it(self):
+        upstream = self.serving("web-1", ["/demo.Feed/*"])
+        for method, metadata, status in (
+            (METHOD + "\0/evil", [], CODE.UNIMPLEMENTED),
+            ("/demo.Feed/\0", [], CODE.UNIMPLEMENTED),
+            (METHOD, [("tributary-buffer-events", "7\0 junk")], CODE.INVALID_ARGUMENT),
+            (METHOD, [("tributary-sort-field", "1\0")], CODE.INVALID_ARGUMENT),
+        ):
+            with self.subTest(method=method, metadata=metadata):
+                connection = Connection(self.daemon.addresses[-1])
+                self.addCleanup(connection.close)
+                stream = connection.call(method, b"ask", metadata)
+                stream.wait_end()
+                self.assertEqual(stream.status, status.value[0])
+        self.assertEqual(upstream.calls, [])
 
 
 class Endpoints(WithFanIn):
