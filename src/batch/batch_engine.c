@@ -1,0 +1,179 @@
+/* batch_engine.c - admits, cancels, ticks and stops. */
+#include "batch/batch_engine.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "batch/batch_step.h"
+
+struct batch_engine *batch_engine_new(const struct batch_settings *settings, const struct batch_port *port,
+                                      size_t user_bytes)
+{
+    struct batch_engine *engine = calloc(1, sizeof(*engine));
+
+    if (!engine)
+        return NULL;
+    engine->settings = *settings;
+    engine->port = *port;
+    engine->user_bytes = user_bytes;
+    engine->wake_ns = INT64_MAX;
+    engine->random = (uint64_t)(uintptr_t)engine;
+    map_init(&engine->keys);
+    list_init(&engine->ready);
+    list_init(&engine->turns);
+    return engine;
+}
+
+void batch_engine_free(struct batch_engine *engine)
+{
+    if (!engine)
+        return;
+    CHECK(engine->keys.count == 0);
+    heap_fini(&engine->timers);
+    map_fini(&engine->keys);
+    free(engine);
+}
+
+static enum fault_reason over(struct fault *fault, enum fault_reason reason, const char *field,
+                              uint64_t value, uint64_t max)
+{
+    char bound[96];
+
+    snprintf(bound, sizeof(bound), "at most %" PRIu64 " (%s)", max, field);
+    return fault_number(fault, reason, field, value, bound);
+}
+
+/* Where the batch of a key must take the operation at once. */
+static enum fault_reason check_space(const struct batch_engine *engine, const struct keyed_batch *batch,
+                                     const struct batch_operation *operation, struct fault *fault)
+{
+    const struct batch_settings *settings = &engine->settings;
+
+    if (!settings->refuse_when_full)
+        return FAULT_NONE;
+    if (!batch) {
+        return engine->batches < settings->max_batches ? FAULT_NONE
+                                                       : over(fault, FAULT_TOO_MANY_BATCHES, "max_batches",
+                                                              engine->batches + 1, settings->max_batches);
+    }
+
+    /* A closed batch has no space any more: those that wait are the next one. */
+    const uint64_t operations = batch->waiters + (batch->closed ? 0 : batch->started) + 1;
+    const uint64_t bytes = batch->waiting_bytes + (batch->closed ? 0 : batch->bytes) + operation->bytes;
+
+    if (operations > settings->max_operations)
+        return over(fault, FAULT_BATCH_FULL, "max_operations", operations, settings->max_operations);
+    return bytes <= settings->max_bytes
+               ? FAULT_NONE
+               : over(fault, FAULT_BATCH_FULL, "max_bytes", bytes, settings->max_bytes);
+}
+
+static enum fault_reason check(const struct batch_engine *engine, struct bytes key,
+                               const struct keyed_batch *batch, const struct batch_operation *operation,
+                               struct fault *fault)
+{
+    const struct batch_settings *settings = &engine->settings;
+
+    if (engine->stopping)
+        return fault_set(fault, FAULT_PROCESSOR_STOPPED, NULL, NULL);
+    if (key.size > MAX_BATCH_KEY_BYTES)
+        return fault_bytes(fault, FAULT_TOO_LONG, "key", key, "at most 256 bytes");
+    if (operation->bytes > settings->max_bytes)
+        return over(fault, FAULT_OPERATION_TOO_LARGE, "max_bytes", operation->bytes, settings->max_bytes);
+    if (!batch && engine->keys.count >= settings->max_keys)
+        return over(fault, FAULT_TOO_MANY_KEYS, "max_keys", engine->keys.count + 1, settings->max_keys);
+    if (batch && batch->waiters >= settings->max_waiters)
+        return over(fault, FAULT_TOO_MANY_WAITERS, "max_waiters", batch->waiters + 1, settings->max_waiters);
+    if (batch && batch->waiting_bytes > 0 &&
+        batch->waiting_bytes + operation->bytes > settings->max_waiting_bytes)
+        return over(fault, FAULT_WAITING_BYTES, "max_waiting_bytes", batch->waiting_bytes + operation->bytes,
+                    settings->max_waiting_bytes);
+    return check_space(engine, batch, operation, fault);
+}
+
+enum fault_reason batch_engine_run(struct batch_engine *engine, struct bytes key,
+                                   struct batch_operation *operation, struct fault *fault)
+{
+    struct map_node *node = map_find(&engine->keys, key);
+    struct keyed_batch *batch = node ? container_of(node, struct keyed_batch, node) : NULL;
+    const enum fault_reason reason = check(engine, key, batch, operation, fault);
+
+    if (reason)
+        return reason;
+    batch_engine_enter(engine);
+    if (!batch)
+        batch = keyed_batch_new(engine, key);
+    if (!batch)
+        return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    operation->batch = batch;
+    operation->state = OPERATION_WAITING;
+    operation->failed = false;
+    list_append(&batch->waiting, &operation->node);
+    batch->waiters++;
+    batch->waiting_bytes += operation->bytes;
+    engine->waiters++;
+    keyed_batch_ready(batch);
+    batch_engine_step(engine);
+    return FAULT_NONE;
+}
+
+bool batch_engine_cancel(struct batch_operation *operation)
+{
+    struct keyed_batch *batch = operation->batch;
+    struct batch_engine *engine = batch->engine;
+
+    if (operation->state != OPERATION_WAITING)
+        return false;
+    batch_engine_enter(engine);
+    list_remove(&operation->node);
+    operation->state = OPERATION_NEW;
+    operation->batch = NULL;
+    batch->waiters--;
+    batch->waiting_bytes -= operation->bytes;
+    engine->waiters--;
+    keyed_batch_ready(batch);
+    batch_engine_step(engine);
+    return true;
+}
+
+void batch_engine_tick(struct batch_engine *engine)
+{
+    struct heap_node *first = NULL;
+
+    batch_engine_enter(engine);
+    while ((first = heap_first(&engine->timers)) && first->key <= engine->now_ns) {
+        heap_remove(&engine->timers, first);
+        keyed_batch_ready(container_of(first, struct keyed_batch, timer));
+    }
+    batch_engine_step(engine);
+}
+
+/* Those that wait for the batch end, and it may have to move. */
+static void stop_key(struct batch_engine *engine, struct keyed_batch *batch)
+{
+    if (!list_empty(&batch->waiting)) {
+        engine->waiters -= batch->waiters;
+        batch->waiters = 0;
+        batch->waiting_bytes = 0;
+        engine->port.ended(engine->port.ctx, batch, &batch->waiting, BATCH_STOPPED, NULL);
+        CHECK(list_empty(&batch->waiting));
+    }
+    keyed_batch_ready(batch);
+}
+
+void batch_engine_stop(struct batch_engine *engine)
+{
+    if (engine->stopping)
+        return;
+    engine->stopping = true;
+    batch_engine_enter(engine);
+    for (struct map_node *node = map_next(&engine->keys, NULL); node; node = map_next(&engine->keys, node))
+        stop_key(engine, container_of(node, struct keyed_batch, node));
+    batch_engine_step(engine);
+}
+
+void batch_engine_stats(const struct batch_engine *engine, struct batch_stats *stats_out)
+{
+    *stats_out = (struct batch_stats){engine->keys.count, engine->batches, engine->waiters};
+}

@@ -1,0 +1,26 @@
+/* batch_report.h - what the owner of a batch engine reports, and what it may read of a batch.
+ *
+ * Threads: as batch_engine.h. */
+#ifndef TRIBUTARY_BATCH_BATCH_REPORT_H
+#define TRIBUTARY_BATCH_BATCH_REPORT_H
+
+#include "batch/batch_port.h"
+
+/* The reports. Each answers one call of the port. */
+void batch_loaded(struct keyed_batch *batch, bool ok);
+void batch_operated(struct batch_operation *operation, bool ok);
+/* In place of batch_operated(): it has not begun after all, and never will. The operation is the
+ * caller's again. Not after a reload. */
+void batch_withdrawn(struct batch_operation *operation);
+/* With `pipelined`, all operations were reported before. */
+enum batch_save { BATCH_SAVE_OK, BATCH_SAVE_CONFLICT, BATCH_SAVE_ERROR };
+void batch_saved(struct keyed_batch *batch, enum batch_save result);
+/* In place of any report: who had the batch is gone. Operations that started end with BATCH_LOST;
+ * those that wait begin a new batch. Nothing may be reported for this one any more. */
+void batch_lost(struct keyed_batch *batch);
+
+struct bytes batch_key(const struct keyed_batch *batch);
+int64_t batch_deadline_ns(const struct keyed_batch *batch);
+void *batch_user(struct keyed_batch *batch); /* aligned for any type; zeroed when a batch begins */
+
+#endif

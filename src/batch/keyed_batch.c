@@ -1,0 +1,130 @@
+/* keyed_batch.c - how a key comes and goes, and how a batch begins and ends. */
+#include "batch/keyed_batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+const struct fsm keyed_batch_machine = {
+    .name = "keyed_batch",
+    .states = {[PENDING] = {"PENDING", BIT(LOADING)},
+               [LOADING] = {"LOADING", BIT(BACKOFF) | BIT(OPEN) | BIT(OVER)},
+               [BACKOFF] = {"BACKOFF", BIT(LOADING) | BIT(OVER)},
+               [OPEN] = {"OPEN", BIT(SAVING) | BIT(OVER)},
+               [SAVING] = {"SAVING", BIT(LOADING) | BIT(OVER)},
+               [OVER] = {"OVER", BIT(PENDING)}}};
+
+struct keyed_batch *keyed_batch_new(struct batch_engine *engine, struct bytes key)
+{
+    struct keyed_batch *batch = NULL;
+
+    if (heap_reserve(&engine->timers, engine->keys.count + 1) != ERR_OK ||
+        map_reserve(&engine->keys) != ERR_OK)
+        return NULL;
+    batch = calloc(1, sizeof(*batch) + engine->user_bytes + key.size);
+    if (!batch)
+        return NULL;
+    batch->engine = engine;
+    list_init(&batch->ready);
+    list_init(&batch->turn);
+    list_init(&batch->waiting);
+    list_init(&batch->operations);
+    if (key.size > 0)
+        memcpy(batch->user + engine->user_bytes, key.data, key.size);
+    batch->node.key = (struct bytes){batch->user + engine->user_bytes, key.size};
+    CHECK(map_add(&engine->keys, &batch->node) == ERR_OK);
+    list_append(&engine->turns, &batch->turn);
+    return batch;
+}
+
+void keyed_batch_ready(struct keyed_batch *batch)
+{
+    if (list_empty(&batch->ready))
+        list_append(&batch->engine->ready, &batch->ready);
+}
+
+void keyed_batch_next_turn(struct batch_engine *engine)
+{
+    struct list *first = list_first(&engine->turns);
+
+    if (first && engine->batches < engine->settings.max_batches)
+        keyed_batch_ready(container_of(first, struct keyed_batch, turn));
+}
+
+void keyed_batch_free(struct keyed_batch *batch)
+{
+    struct batch_engine *engine = batch->engine;
+
+    CHECK(list_empty(&batch->waiting) && list_empty(&batch->operations));
+    list_remove(&batch->ready);
+    list_remove(&batch->turn);
+    heap_remove(&engine->timers, &batch->timer);
+    map_remove(&engine->keys, &batch->node);
+    free(batch);
+    keyed_batch_next_turn(engine);
+}
+
+void keyed_batch_begin(struct keyed_batch *batch)
+{
+    struct batch_engine *engine = batch->engine;
+
+    list_remove(&batch->turn);
+    engine->batches++;
+    keyed_batch_next_turn(engine);
+    batch->started_ns = engine->now_ns;
+    batch->until_ns = clock_add_ns(engine->now_ns, engine->settings.window_ns);
+    batch->deadline_ns = clock_add_ns(engine->now_ns, engine->settings.deadline_ns);
+    batch->closes_idle = engine->settings.window == BATCH_ADAPTIVE;
+    keyed_batch_load(batch);
+}
+
+void keyed_batch_load(struct keyed_batch *batch)
+{
+    fsm_move(&keyed_batch_machine, batch, LOADING);
+    batch->loads++;
+    batch->since_ns = batch->engine->now_ns;
+    batch->engine->port.load(batch->engine->port.ctx, batch);
+}
+
+static void reset(struct keyed_batch *batch)
+{
+    const size_t first = offsetof(struct keyed_batch, again); /* the present batch begins here */
+
+    memset((char *)batch + first, 0, sizeof(*batch) - first);
+    memset(batch->user, 0, batch->engine->user_bytes);
+    list_init(&batch->operations);
+}
+
+void keyed_batch_end(struct keyed_batch *batch, enum batch_outcome outcome)
+{
+    struct batch_engine *engine = batch->engine;
+    struct batch_record record = {.key = batch->node.key,
+                                  .started_ns = batch->started_ns,
+                                  .load_ns = batch->load_ns,
+                                  .save_ns = batch->save_ns,
+                                  .total_ns = engine->now_ns - batch->started_ns,
+                                  .operations = batch->started,
+                                  .loads = batch->loads,
+                                  .saves = batch->saves,
+                                  .outcome = outcome};
+
+    fsm_move(&keyed_batch_machine, batch, OVER);
+    if (outcome == BATCH_LOAD_FAILED && batch->started == 0) {
+        list_move_all(&batch->waiting, &batch->operations);
+        engine->waiters -= batch->waiters;
+        batch->waiters = 0;
+        batch->waiting_bytes = 0;
+    }
+    engine->batches--;
+    engine->port.ended(engine->port.ctx, batch, &batch->operations, outcome, &record);
+    CHECK(list_empty(&batch->operations));
+    reset(batch);
+    heap_remove(&engine->timers, &batch->timer);
+    fsm_move(&keyed_batch_machine, batch, PENDING);
+    list_append(&engine->turns, &batch->turn);
+    if (list_empty(&batch->waiting))
+        keyed_batch_free(batch);
+    else
+        keyed_batch_next_turn(engine);
+}

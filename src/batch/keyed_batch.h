@@ -1,0 +1,99 @@
+/* keyed_batch.h - a key with its waiters and its present batch. Inside of src/batch only.
+ *
+ *   PENDING --begin--> LOADING <--> BACKOFF
+ *      ^                |   ^
+ *      |           loaded   +-----reload-----+
+ *      |                v                    |
+ *      |               OPEN --closed--> SAVING
+ *      |
+ *      +--- OVER <--- LOADING, BACKOFF, OPEN, SAVING
+ *
+ * OVER lasts for a moment only: then the key is PENDING again, where operations wait, or freed.
+ *
+ * A function that is called from outside changes the batch and calls keyed_batch_ready().
+ * batch_engine_step() (batch_step.h) then decides for each batch that is ready. Only it calls
+ * load(), operate() and save(), so a report from within the port's function is as good as a later
+ * one. */
+#ifndef TRIBUTARY_BATCH_KEYED_BATCH_H
+#define TRIBUTARY_BATCH_KEYED_BATCH_H
+
+#include <stdalign.h>
+#include <stddef.h>
+
+#include "base/fsm.h"
+#include "base/heap.h"
+#include "base/map.h"
+#include "batch/batch_port.h"
+#include "batch/batch_settings.h"
+
+/* Of the save, in SAVING. */
+enum keyed_batch_save { SAVE_CALLED, SAVE_DONE, SAVE_FAILED, SAVE_AGAIN };
+
+enum keyed_batch_state { PENDING, LOADING, BACKOFF, OPEN, SAVING, OVER };
+
+struct batch_engine {
+    struct batch_settings settings;
+    struct batch_port port;
+    size_t user_bytes;
+    struct map keys;
+    struct heap timers;
+    struct list ready; /* keyed batches that may have to move, each once */
+    struct list turns; /* PENDING: the first may begin when fewer than max_batches have begun */
+    uint64_t batches;  /* that have begun */
+    uint64_t waiters;
+    uint64_t random;
+    int64_t now_ns;  /* of the present call */
+    int64_t wake_ns; /* what wake_at() was called with last */
+    bool stepping, stopping, stopped;
+};
+
+struct keyed_batch {
+    struct map_node node;
+    struct heap_node timer;
+    struct list ready, turn;
+    struct batch_engine *engine;
+    enum keyed_batch_state state;
+    struct list waiting;
+    uint64_t waiters, waiting_bytes;
+
+    /* The present batch; zeroed at its end. */
+    struct list operations; /* that have started, in this order */
+    struct list *again;     /* after a reload: the next of them that runs again; NULL: none */
+    uint64_t started, bytes;
+    uint64_t running;
+    bool closed;
+    bool closes_idle; /* when no operation waits */
+    bool lost;
+    bool failed; /* the load, for good */
+    enum keyed_batch_save save;
+    bool expired;
+    int64_t started_ns, until_ns, deadline_ns;
+    int64_t since_ns; /* when load() or save() was called */
+    int64_t retry_ns; /* in BACKOFF: when it ends */
+    int64_t load_ns, save_ns;
+    uint32_t loads, saves, load_failures, reloads;
+
+    alignas(max_align_t) unsigned char user[]; /* user_bytes, then the key */
+};
+
+extern const struct fsm keyed_batch_machine;
+
+/* The key with its first waiter still to come. NULL: no memory. */
+struct keyed_batch *keyed_batch_new(struct batch_engine *engine, struct bytes key);
+
+/* Begins a batch: load() is called. PENDING only. */
+void keyed_batch_begin(struct keyed_batch *batch);
+/* Calls load(), after BACKOFF or for a reload too. */
+void keyed_batch_load(struct keyed_batch *batch);
+/* Ends the batch, and with LOAD_FAILED those that wait for it. The key is PENDING or freed
+ * afterwards. */
+void keyed_batch_end(struct keyed_batch *batch, enum batch_outcome outcome);
+/* Takes the key out of the engine, and frees it. It has no batch and no waiter. */
+void keyed_batch_free(struct keyed_batch *batch);
+
+/* Puts it on the ready list. */
+void keyed_batch_ready(struct keyed_batch *batch);
+/* The same with the first key whose turn it is to begin, if there is one. */
+void keyed_batch_next_turn(struct batch_engine *engine);
+
+#endif

@@ -1,0 +1,477 @@
+/* test_batch_model.c - random schedules of everything that may happen to a batch engine, compared
+ * with a simple model: run, cancel, reports of every kind (at once or later), time, losses, stops.
+ *
+ *   test_batch_model            20000 schedules, always the same
+ *   test_batch_model 100000     so many
+ *   test_batch_model 1 42       schedule 42 once more; a failure prints its number
+ *
+ * The model knows the rules of batch_engine.h, and nothing of how the engine keeps them. It checks
+ * each call of the port when it comes, and after each step that no call is missing. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "batch/batch_engine.h"
+
+#define SCHEDULES 20000
+#define STEPS 150
+#define KEYS 4
+#define OPERATIONS (STEPS + 1)
+
+enum phase { NONE, LOADING, FAILED, IDLE, RUNNING, SAVING, SAVED };
+
+struct model_operation {
+    struct batch_operation operation;
+    unsigned key;
+    bool waits, done, ran_last_ok;
+    struct model_operation *next; /* in the queue or batch of its key */
+};
+
+struct queue {
+    struct model_operation *first, *last;
+    uint64_t count, bytes;
+};
+
+struct model_key {
+    struct keyed_batch *batch; /* while load() was called and the batch is not over */
+    enum phase phase;
+    enum batch_save save;
+    struct queue waiting, started;
+    struct model_operation *again, *running;
+    bool late, lost, was_saved, was_reloaded;
+    int64_t until_ns, deadline_ns;
+    uint64_t reloads;
+};
+
+static uint64_t seed, random_state;
+static struct batch_settings settings;
+static struct batch_engine *engine;
+static struct model_key keys[KEYS];
+static struct model_operation operations[OPERATIONS];
+static unsigned operation_count, begun, stopped;
+static int64_t now, wake;
+static bool stopping, at_once;
+
+#define HOLDS(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "line %d: %s\nschedule %llu failed: test_batch_model 1 %llu\n", __LINE__,        \
+                    #condition, (unsigned long long)seed, (unsigned long long)seed);                         \
+            abort();                                                                                         \
+        }                                                                                                    \
+    } while (0)
+
+/* splitmix64 */
+static unsigned roll(unsigned sides)
+{
+    uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (unsigned)((z ^ (z >> 31)) % sides);
+}
+
+static void push(struct queue *queue, struct model_operation *operation)
+{
+    operation->next = NULL;
+    if (queue->last)
+        queue->last->next = operation;
+    else
+        queue->first = operation;
+    queue->last = operation;
+    queue->count++;
+    queue->bytes += operation->operation.bytes;
+}
+
+static void drop(struct queue *queue, struct model_operation *operation)
+{
+    struct model_operation **link = &queue->first, *before = NULL;
+
+    while (*link != operation) {
+        HOLDS(*link);
+        before = *link;
+        link = &(*link)->next;
+    }
+    *link = operation->next;
+    if (queue->last == operation)
+        queue->last = before;
+    queue->count--;
+    queue->bytes -= operation->operation.bytes;
+}
+
+static struct model_key *key_of(const struct keyed_batch *batch)
+{
+    return &keys[batch_key(batch).data[0] - 'a'];
+}
+
+/* Whether the model wants the batch to end. */
+static bool must_close(const struct model_key *key)
+{
+    const struct model_operation *first = key->waiting.first;
+
+    return stopping || key->was_saved || key->started.count >= settings.max_operations ||
+           (first && key->started.bytes + first->operation.bytes > settings.max_bytes) ||
+           (now >= key->until_ns && (key->started.count > 0 || !first)) ||
+           ((settings.window == BATCH_ADAPTIVE || key->late) && !first);
+}
+
+static void report_load(struct model_key *key)
+{
+    const bool ok = roll(5) > 0;
+
+    key->phase = ok ? IDLE : FAILED;
+    if (ok && key->started.count > 0) {
+        key->again = key->started.first;
+    } else if (ok && now >= key->until_ns) {
+        key->late = true;
+        key->until_ns = now + settings.window_ns;
+    }
+    batch_loaded(key->batch, ok);
+}
+
+static void withdraw(struct model_key *key, struct model_operation *operation)
+{
+    drop(&key->started, operation);
+    operation->done = true;
+    batch_withdrawn(&operation->operation);
+}
+
+static void report_operation(struct model_key *key)
+{
+    struct model_operation *operation = key->running;
+
+    if (!key->was_saved && roll(8) == 0) {
+        key->running = NULL;
+        key->phase = IDLE;
+        withdraw(key, operation);
+        return;
+    }
+    operation->ran_last_ok = roll(4) > 0;
+    key->running = NULL;
+    key->phase = IDLE;
+    batch_operated(&operation->operation, operation->ran_last_ok);
+}
+
+static void report_save(struct model_key *key)
+{
+    key->save = (enum batch_save)(roll(2) ? BATCH_SAVE_OK : roll(3));
+    key->phase = SAVED;
+    batch_saved(key->batch, key->save);
+}
+
+static void on_load(void *ctx, struct keyed_batch *batch)
+{
+    struct model_key *key = key_of(batch);
+
+    (void)ctx;
+    if (!key->batch) {
+        HOLDS(key->phase == NONE && key->waiting.first && begun < settings.max_batches && !stopping);
+        begun++;
+        key->batch = batch;
+        key->until_ns = now + settings.window_ns;
+        key->deadline_ns = now + settings.deadline_ns;
+    } else {
+        HOLDS(key->batch == batch && (key->phase == FAILED || key->was_reloaded));
+        HOLDS(key->phase != FAILED || (settings.retry_load && now < key->deadline_ns));
+    }
+    HOLDS(batch_deadline_ns(batch) == key->deadline_ns);
+    key->was_reloaded = false;
+    key->phase = LOADING;
+    if (at_once)
+        report_load(key);
+}
+
+static void on_operate(void *ctx, struct keyed_batch *batch, struct batch_operation *started)
+{
+    struct model_key *key = key_of(batch);
+    struct model_operation *operation = container_of(started, struct model_operation, operation);
+
+    (void)ctx;
+    HOLDS(key->batch == batch && key->phase == IDLE && !operation->done);
+    if (key->again) {
+        HOLDS(key->again == operation);
+        key->again = operation->next;
+    } else {
+        HOLDS(!must_close(key) && key->waiting.first == operation && operation->waits);
+        drop(&key->waiting, operation);
+        push(&key->started, operation);
+        operation->waits = false;
+    }
+    key->running = operation;
+    key->phase = RUNNING;
+    if (at_once)
+        report_operation(key);
+}
+
+static void on_save(void *ctx, struct keyed_batch *batch)
+{
+    struct model_key *key = key_of(batch);
+
+    (void)ctx;
+    HOLDS(key->batch == batch && key->phase == IDLE && !key->again && key->started.count > 0);
+    HOLDS(must_close(key));
+    key->was_saved = true;
+    key->phase = SAVING;
+    if (at_once)
+        report_save(key);
+}
+
+static void on_unload(void *ctx, struct keyed_batch *batch)
+{
+    struct model_key *key = key_of(batch);
+
+    (void)ctx;
+    HOLDS(key->batch == batch);
+    if (key->lost) {
+        HOLDS(key->phase == IDLE || key->phase == RUNNING || key->phase == SAVING);
+        return;
+    }
+    HOLDS(key->phase == SAVED || (key->phase == IDLE && key->started.count == 0 && must_close(key)));
+    key->was_reloaded = key->phase == SAVED && key->save == BATCH_SAVE_CONFLICT && now < key->deadline_ns &&
+                        key->reloads++ < settings.max_reloads;
+}
+
+static void check_outcome(const struct model_key *key, enum batch_outcome outcome)
+{
+    if (key->lost)
+        HOLDS(outcome == BATCH_LOST);
+    else if (key->phase == FAILED)
+        HOLDS(outcome == BATCH_LOAD_FAILED);
+    else if (key->phase == SAVED)
+        HOLDS(outcome == (key->save == BATCH_SAVE_OK ? BATCH_SAVED : BATCH_SAVE_FAILED));
+    else
+        HOLDS(outcome == BATCH_SAVED && key->started.count == 0);
+}
+
+static void end_all(struct queue *queue, struct list *ended)
+{
+    for (struct model_operation *operation = queue->first; operation; operation = operation->next) {
+        HOLDS(ended->next == &operation->operation.node && !operation->done);
+        HOLDS(operation->operation.state != OPERATION_RAN ||
+              operation->operation.failed == !operation->ran_last_ok);
+        operation->done = true;
+        operation->waits = false;
+        list_remove(ended->next);
+    }
+    *queue = (struct queue){0};
+}
+
+static void on_ended(void *ctx, struct keyed_batch *batch, struct list *ended, enum batch_outcome outcome,
+                     const struct batch_record *record)
+{
+    struct model_key *key = key_of(batch);
+
+    (void)ctx;
+    if (!record) {
+        HOLDS(stopping && outcome == BATCH_STOPPED);
+        end_all(&key->waiting, ended);
+        return;
+    }
+    HOLDS(!key->was_reloaded || key->lost);
+    HOLDS(key->batch == batch && record->outcome == outcome && record->operations == key->started.count);
+    HOLDS(record->saves > 0 || key->started.count == 0 || outcome == BATCH_LOST);
+    check_outcome(key, outcome);
+    if (outcome == BATCH_LOAD_FAILED && key->started.count == 0)
+        end_all(&key->waiting, ended);
+    end_all(&key->started, ended);
+    HOLDS(list_empty(ended));
+    begun--;
+    *key = (struct model_key){.waiting = key->waiting};
+}
+
+static int64_t now_ns(void *ctx)
+{
+    (void)ctx;
+    return now;
+}
+
+static void wake_at(void *ctx, int64_t at_ns)
+{
+    (void)ctx;
+    wake = at_ns;
+}
+
+static void on_stopped(void *ctx)
+{
+    (void)ctx;
+    stopped++;
+}
+
+/* Nothing that should happen now is missing. */
+static void check_quiet(void)
+{
+    uint64_t waiters = 0, alive = 0;
+    struct batch_stats stats;
+
+    for (unsigned i = 0; i < KEYS; i++) {
+        const struct model_key *key = &keys[i];
+
+        waiters += key->waiting.count;
+        alive += key->batch || key->waiting.count > 0;
+        HOLDS(!stopping || key->waiting.count == 0);
+        HOLDS(key->batch || key->waiting.count == 0 || begun == settings.max_batches);
+        HOLDS(key->phase != SAVED);
+        HOLDS(key->phase != FAILED ||
+              (settings.retry_load && now < key->deadline_ns && wake > now && wake < key->deadline_ns));
+        HOLDS(key->phase != IDLE || (!must_close(key) && !key->waiting.first && wake <= key->until_ns));
+    }
+    batch_engine_stats(engine, &stats);
+    HOLDS(stats.keys == alive && stats.waiters == waiters && stats.batches == begun);
+    HOLDS(stopped == (stopping && alive == 0));
+}
+
+static void run_one(void)
+{
+    struct model_operation *operation = &operations[operation_count++];
+    const unsigned which = roll(KEYS);
+    struct model_key *key = &keys[which];
+    const uint8_t name = (uint8_t)('a' + which);
+    struct fault fault;
+    enum fault_reason reason;
+
+    *operation = (struct model_operation){.operation = {.bytes = roll(8)}, .key = which};
+    /* The port may be called before batch_engine_run() returns. */
+    operation->waits = true;
+    push(&key->waiting, operation);
+    reason = batch_engine_run(engine, (struct bytes){&name, 1}, &operation->operation, &fault);
+    if (reason) {
+        HOLDS(operation->waits);
+        drop(&key->waiting, operation);
+        operation->waits = false;
+        operation->done = true;
+        HOLDS(reason == (stopping ? FAULT_PROCESSOR_STOPPED : FAULT_TOO_MANY_WAITERS) ||
+              settings.max_keys < KEYS);
+        HOLDS(reason != FAULT_TOO_MANY_WAITERS || key->waiting.count == settings.max_waiters);
+    }
+}
+
+static void cancel_one(void)
+{
+    struct model_operation *operation = operation_count ? &operations[roll(operation_count)] : NULL;
+
+    if (!operation || operation->done)
+        return;
+    if (operation->waits) {
+        operation->waits = false;
+        operation->done = true;
+        drop(&keys[operation->key].waiting, operation);
+        HOLDS(batch_engine_cancel(&operation->operation));
+    } else {
+        HOLDS(!batch_engine_cancel(&operation->operation));
+    }
+}
+
+static void report_one(struct model_key *key)
+{
+    if (key->phase == LOADING)
+        report_load(key);
+    else if (key->phase == RUNNING)
+        report_operation(key);
+    else if (key->phase == SAVING)
+        report_save(key);
+}
+
+static void lose_one(struct model_key *key)
+{
+    if (key->phase != LOADING && key->phase != IDLE && key->phase != RUNNING && key->phase != SAVING)
+        return;
+    key->lost = true;
+    batch_lost(key->batch);
+}
+
+static void pass(int64_t ns)
+{
+    const int64_t until = now + ns;
+
+    while (wake <= until) {
+        now = MAX_OF(now, wake);
+        batch_engine_tick(engine);
+        check_quiet();
+    }
+    now = until;
+}
+
+static void step(void)
+{
+    const unsigned kind = roll(100);
+
+    at_once = roll(3) == 0;
+    if (kind < 45)
+        run_one();
+    else if (kind < 80)
+        report_one(&keys[roll(KEYS)]);
+    else if (kind < 88)
+        pass(roll(20) * NS_PER_MS);
+    else if (kind < 95)
+        cancel_one();
+    else if (kind < 98)
+        lose_one(&keys[roll(KEYS)]);
+    else if (kind == 98)
+        batch_engine_tick(engine);
+    else if (roll(10) == 0)
+        batch_engine_stop((stopping = true, engine));
+    check_quiet();
+}
+
+static void draw_settings(void)
+{
+    struct fault fault;
+
+    settings = (struct batch_settings){.window = roll(2) ? BATCH_ADAPTIVE : BATCH_FIXED,
+                                       .window_ns = (1 + roll(30)) * NS_PER_MS,
+                                       .retry_load = roll(2),
+                                       .retry_first_ns = (1 + roll(10)) * NS_PER_MS,
+                                       .max_reloads = roll(3),
+                                       .max_operations = roll(2) ? 1 + roll(5) : 0,
+                                       .max_bytes = roll(2) ? 8 + roll(20) : 0,
+                                       .max_waiters = 1 + roll(12),
+                                       .max_keys = 1 + roll(2 * KEYS),
+                                       .max_batches = roll(2) ? 1 + roll(KEYS) : 0};
+    HOLDS(batch_settings_complete(&settings, &fault) == FAULT_NONE);
+}
+
+static void run_schedule(void)
+{
+    random_state = seed * UINT64_C(0xd1342543de82ef95);
+    now = NS_PER_S;
+    wake = INT64_MAX;
+    operation_count = begun = stopped = 0;
+    stopping = false;
+    memset(keys, 0, sizeof(keys));
+    draw_settings();
+    engine = batch_engine_new(&settings,
+                              &(struct batch_port){.load = on_load,
+                                                   .operate = on_operate,
+                                                   .save = on_save,
+                                                   .unload = on_unload,
+                                                   .ended = on_ended,
+                                                   .now_ns = now_ns,
+                                                   .wake_at = wake_at,
+                                                   .stopped = on_stopped},
+                              16);
+    HOLDS(engine);
+    for (unsigned i = 0; i < STEPS; i++)
+        step();
+    at_once = true;
+    if (roll(2))
+        batch_engine_stop((stopping = true, engine));
+    for (unsigned i = 0; i < KEYS; i++)
+        report_one(&keys[i]);
+    pass(100 * settings.deadline_ns);
+    check_quiet();
+    for (unsigned i = 0; i < operation_count; i++)
+        HOLDS(operations[i].done);
+    HOLDS(begun == 0 && wake == INT64_MAX);
+    batch_engine_free(engine);
+}
+
+int main(int argc, char **argv)
+{
+    const uint64_t count = argc > 1 ? strtoull(argv[1], NULL, 10) : SCHEDULES;
+    const uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+
+    for (seed = first; seed < first + count; seed++)
+        run_schedule();
+    printf("%llu schedules\n", (unsigned long long)count);
+    return 0;
+}
