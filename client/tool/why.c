@@ -6,10 +6,12 @@
 
 #include "client/tool/cli.h"
 #include "client/tool/exits.h"
+#include "client/tool/explanation.h"
 #include "client/tool/link.h"
 #include "client/tool/nearest.h"
 #include "client/tool/table.h"
 #include "client/tool/verbs.h"
+#include "client/tool/why_all.h"
 
 enum { WHY_TEXT, WHY_JSON }; /* --output */
 
@@ -18,7 +20,7 @@ enum { WHY_TEXT, WHY_JSON }; /* --output */
 struct settings {
     struct common common;
     unsigned output;
-    bool is_json;
+    bool is_json, all;
     struct text_list producers;
     int64_t window_ns; /* 0: not given */
 };
@@ -31,35 +33,6 @@ struct search {
     struct nearest nearest;
     char nearest_text[512]; /* a copy of nearest.word, which is valid in the callback alone */
 };
-
-static void print_json(const struct tributary_explanation *explanation)
-{
-    json_t *object = json_object();
-    json_t *stats = json_array();
-    json_t *also = json_array();
-
-    if (explanation->subscription_id[0] != '\0')
-        table_put_text(object, "subscription", explanation->subscription_id);
-    table_put_text(object, "limit", tributary_limit_name(explanation->limit));
-    table_put_text(object, "sentence", explanation->sentence);
-    for (size_t i = 0; i < explanation->also_count; i++)
-        json_array_append_new(also, json_string(tributary_limit_name(explanation->also[i])));
-    json_object_set_new(object, "also", also);
-    for (size_t i = 0; i < explanation->stat_count; i++) {
-        json_t *stat = json_object();
-
-        table_put_text(stat, "name", explanation->stats[i].name);
-        json_object_set_new(stat, "value", json_integer(explanation->stats[i].value));
-        table_put_text(stat, "unit", explanation->stats[i].unit);
-        json_array_append_new(stats, stat);
-    }
-    json_object_set_new(object, "stats", stats);
-    if (explanation->producer[0] != '\0')
-        table_put_text(object, "producer", explanation->producer);
-    if (explanation->blocking_subscription_id[0] != '\0')
-        table_put_text(object, "blocking_subscription", explanation->blocking_subscription_id);
-    table_print_json(object, stdout);
-}
 
 static void print_table(const struct tributary_explanation *explanation)
 {
@@ -96,7 +69,7 @@ static void on_answer(void *ctx, const struct tributary_explanation *explanation
     const struct settings *settings = ctx;
 
     if (settings->output == WHY_JSON || settings->is_json) {
-        print_json(explanation);
+        table_print_json(explanation_json(explanation), stdout);
         return;
     }
     print_sentence(explanation);
@@ -217,6 +190,18 @@ static int explain_producer(struct settings *settings, struct tributary *client,
     return link_failed(name, &status);
 }
 
+static int explain_each(struct settings *settings, struct tributary *client,
+                        const struct text_list *subscriptions)
+{
+    int result = EXITS_OK;
+
+    for (size_t i = 0; i < subscriptions->count && result == EXITS_OK; i++)
+        result = explain_subscription(settings, client, subscriptions->items[i]);
+    for (size_t i = 0; i < settings->producers.count && result == EXITS_OK; i++)
+        result = explain_producer(settings, client, settings->producers.items[i]);
+    return result;
+}
+
 static int run(const struct verb *verb, int argc, char **argv)
 {
     struct settings settings = {.output = WHY_TEXT};
@@ -225,15 +210,20 @@ static int run(const struct verb *verb, int argc, char **argv)
     int result = EXITS_OK;
 
     if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        if (arguments.count + settings.producers.count == 0)
+        const size_t named = arguments.count + settings.producers.count;
+
+        if (named == 0 && !settings.all)
             result = cli_wrong(verb, "the subscription's id or name is missing: see 'tributary subs ls'");
+        else if (named > 0 && settings.all)
+            result =
+                cli_wrong(verb, "--all explains every subscription, so none may be named, and no --producer");
         else
             result = link_open(verb, &settings.common, &client);
     }
-    for (size_t i = 0; i < arguments.count && result == EXITS_OK && client; i++)
-        result = explain_subscription(&settings, client, arguments.items[i]);
-    for (size_t i = 0; i < settings.producers.count && result == EXITS_OK && client; i++)
-        result = explain_producer(&settings, client, settings.producers.items[i]);
+    if (client && result == EXITS_OK)
+        result = settings.all ? why_all(client, settings.window_ns, link_left_ns(&settings.common),
+                                        settings.output == WHY_JSON || settings.is_json)
+                              : explain_each(&settings, client, &arguments);
     tributary_free(client);
     cli_free(verb, &settings, &arguments);
     return result;
@@ -244,6 +234,8 @@ static const struct option options[] = {
     {'o', "output", OPTION_CHOICE, "text|json", OFFSET(output),
      "a sentence and a table, or one JSON object per subscription (default: text)"},
     {0, "json", OPTION_FLAG, "", OFFSET(is_json), "the same as -o json"},
+    {0, "all", OPTION_FLAG, "", OFFSET(all),
+     "every subscription, the worst first: one sentence for each, or with --json everything"},
     {0, "producer", OPTION_LIST, "PRODUCER", OFFSET(producers),
      "what limits the producer of this name (may be repeated)"},
     {0, "window", OPTION_DURATION, "DURATION", OFFSET(window_ns),
@@ -256,6 +248,7 @@ static const struct example examples[] = {
     {"tributary why SUBSCRIPTION", "what limits this consumer now, and the figures behind it"},
     {"tributary why dashboard", "the consumers of this name"},
     {"tributary why --producer web", "what limits this producer: its connection, its consumers, the server"},
+    {"tributary why --all", "what limits each consumer of the server, the worst first"},
     {"tributary why dashboard --json | jq -r .limit", "one word, for another program"},
 };
 
@@ -269,9 +262,11 @@ const struct verb verb_why = {
         "producers or the server; or\n"
         "that nothing limits it. 'also' lists what holds too. A subscription is given by its id or by its "
         "name.\n"
-        "With --producer it says why a producer sends nothing, or what holds it back. What to do about each "
-        "limit is in\n"
-        "docs/operations.md, \"What limits a consumer\" and \"What limits a producer\".",
+        "With --producer it says why a producer sends nothing, or what holds it back. With --all it says "
+        "it of every\n"
+        "consumer; 100 consumers take one --window. What to do about each limit is in docs/operations.md, "
+        "\"What limits a\n"
+        "consumer\" and \"What limits a producer\".",
     .options = options,
     .option_count = ARRAY_LEN(options),
     .bounds = bounds,

@@ -142,6 +142,8 @@ static void add_subscription(void *ctx, const struct subscription_view *view)
     struct shown *shown = ctx;
     struct sample *sample = shown->sample;
 
+    copy_name(sample->name, view->name);
+    snprintf(sample->peer, sizeof(sample->peer), "%s", view->peer ? view->peer : "");
     chan_condition(view->chan, &sample->chan);
     sample->limits = *sample->chan.limits;
     sample->draining = view->draining;

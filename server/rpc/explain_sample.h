@@ -11,8 +11,11 @@
 struct hub;
 struct subscriber;
 
+#define MAX_SAMPLE_PEER 96u
+
 struct sample {
-    int64_t at_ns; /* clock_mono_ns(), on the loop */
+    int64_t at_ns;                                        /* clock_mono_ns(), on the loop */
+    char name[MAX_LIMIT_NAME + 1], peer[MAX_SAMPLE_PEER]; /* of the subscription */
     struct chan_condition chan;
     struct chan_limits limits;
     bool draining, binding;

@@ -24,21 +24,29 @@ struct tributary_explanation {
     size_t also_count;
     const char *producer;                 /* that the sentence names, or the one of the query; empty: none */
     const char *blocking_subscription_id; /* the consumer that is in the way; empty: none */
+    const char *name;                     /* of the subscription, which may have none */
+    const char *peer;                     /* the consumer's address */
 };
 
 struct tributary_explain_query {
     const char *subscription_id;
     int64_t window_ns;  /* how long the server looks; 0: 500 ms; 10 ms to 5 s */
-    int64_t timeout_ns; /* the window counts, too */
+    int64_t timeout_ns; /* the window counts, too; with `all` it is that of all pages together */
     void (*each)(void *ctx, const struct tributary_explanation *explanation);
     void *ctx;
     const char *producer; /* in place of subscription_id; NULL: none */
+    bool all;             /* in place of subscription_id: every subscription */
 };
 
 /* Calls `each` once with what limits a subscription or a producer now. After an error `each` was
  * not called.
+ *
+ * With `all` it is called for each subscription, in the order of their ids: once for each that is
+ * there all the time. A page of 100 takes one window. After an error `each` was called for those of
+ * the pages before. Without a timeout each page has 10 s.
  *   TRIBUTARY_NOT_FOUND         no such subscription or producer, or it ended within the window
- *   TRIBUTARY_INVALID_ARGUMENT  a bad id or name, both or none, or a window beyond its bounds */
+ *   TRIBUTARY_INVALID_ARGUMENT  a bad id or name, a window beyond its bounds, none of id, name and
+ *                               `all`, or more than one */
 TRIBUTARY_API enum tributary_code tributary_explain(struct tributary *client,
                                                     const struct tributary_explain_query *query,
                                                     struct tributary_status *status);
