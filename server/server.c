@@ -133,7 +133,7 @@ static struct status make_engine(struct server *server)
         return (struct status){ERR_NO_MEMORY, 0, "make the table of endpoints"};
     if (options->guard == ON)
         dial_use_guard(server->dial, &server->dialled_limits);
-    fanin_init(&server->fanin, server->loop, server->hub);
+    fanin_init(&server->fanin, server->loop, server->hub, dial_catalog(server->dial));
     server->fanin_method = (struct method){.path = "", .port = &fanin_port, .ctx = &server->fanin};
     return rpc_new(server->loop, server->hub, &params, &server->rpc);
 }

@@ -10,6 +10,7 @@
 #include "base/quantity.h"
 #include "client/tool/cli.h"
 #include "client/tool/exits.h"
+#include "client/tool/file_bytes.h"
 #include "event/field_path.h"
 #include "event/serve_entry.h"
 #include "event/text.h"
@@ -305,6 +306,24 @@ static int read_serve(const struct verb *verb, const struct endpoint_params *par
     return EXITS_OK;
 }
 
+/* The server checks what is in the file. */
+static int read_descriptors(const struct verb *verb, const char *path, struct endpoint_texts *texts)
+{
+    struct tributary_endpoint *endpoint = &texts->endpoint;
+    struct buf *bytes = &texts->descriptors;
+
+    if (!path)
+        return EXITS_OK;
+    if (endpoint->serve_count == 0)
+        return cli_wrong(verb, "--descriptors is for --serve only");
+    if (!file_bytes_read(path, MAX_DESCRIPTORS_BYTES, bytes))
+        return EXITS_ERROR;
+    if (bytes->size == 0 || bytes->size > MAX_DESCRIPTORS_BYTES)
+        return cli_wrong(verb, "--descriptors '%.60s': must have 1 to %u bytes", path, MAX_DESCRIPTORS_BYTES);
+    endpoint->descriptor_set = (struct tributary_bytes){bytes->data, bytes->size};
+    return EXITS_OK;
+}
+
 static int read_times(const struct verb *verb, const struct endpoint_params *params,
                       struct tributary_endpoint *endpoint)
 {
@@ -363,6 +382,8 @@ int endpoint_params_read(const struct verb *verb, const struct endpoint_params *
     if (result == EXITS_OK)
         result = read_serve(verb, params, endpoint);
     if (result == EXITS_OK)
+        result = read_descriptors(verb, params->descriptors, texts);
+    if (result == EXITS_OK)
         result = read_times(verb, params, endpoint);
     if (result == EXITS_OK)
         result = endpoint_requests_read(verb, &params->requests, &texts->requests);
@@ -376,4 +397,5 @@ void endpoint_texts_fini(struct endpoint_texts *texts)
     for (size_t i = 0; i < texts->name_count; i++)
         free(texts->names[i]);
     endpoint_requests_fini(&texts->requests);
+    buf_fini(&texts->descriptors);
 }

@@ -13,6 +13,7 @@
 #define MAX_ENDPOINT_METADATA 32u
 #define MAX_METADATA_BYTES 8192u /* together */
 #define MAX_METHOD_BYTES 256u
+#define MAX_DESCRIPTORS_BYTES (1u << 20)
 #define ENDPOINT_DEFAULT_METHOD "/tributary.v1.Upstream/Produce"
 
 /* The values of the options. */
@@ -22,7 +23,7 @@ struct endpoint_params {
     struct text_list metadata, labels, serve, serve_requests, serve_answers;
     int64_t backoff_ns, max_backoff_ns, connect_timeout_ns; /* 0: not given, as of the next two */
     int64_t first_message_timeout_ns, idle_timeout_ns;
-    const char *authority, *tls, *key_field, *time_field;
+    const char *authority, *tls, *key_field, *time_field, *descriptors;
     bool each_address;
     int64_t resolve_period_ns;              /* 0: not given */
     uint64_t history_events, history_bytes; /* 0: not given */
@@ -45,6 +46,7 @@ struct endpoint_texts {
     struct tributary_endpoint endpoint;
     struct tributary_label metadata[MAX_ENDPOINT_METADATA], labels[MAX_PAIRS];
     struct endpoint_requests requests;
+    struct buf descriptors;
     char method[MAX_METHOD_BYTES + 2];
     char *names[MAX_ENDPOINT_METADATA + MAX_PAIRS]; /* owned: of metadata and labels */
     size_t name_count;

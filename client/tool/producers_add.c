@@ -134,6 +134,9 @@ static const struct option options[] = {
      "repeated"},
     {0, "serve-answer-metadata", OPTION_LIST, "NAME", OFFSET(params.serve_answers),
      "metadata of the upstream that comes back to such a caller, as trailers; may be repeated"},
+    {0, "descriptors", OPTION_TEXT, "FILE", OFFSET(params.descriptors),
+     "what describes the services of --serve to reflection clients of the server's --fan-in: a file of "
+     "'protoc --include_imports --descriptor_set_out' (default: the upstream's own reflection)"},
     {0, "authority", OPTION_TEXT, "NAME", OFFSET(params.authority),
      "for ':authority' (default: from the address)"},
     {0, "tls", OPTION_TEXT, "SETTING", OFFSET(params.tls),

@@ -1,6 +1,7 @@
 /* connection.c - the connections of one endpoint. */
 #include "server/dial/connection.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/budget.h"
@@ -235,6 +236,7 @@ struct connection *connection_enter(struct connections *connections)
         return NULL;
     }
     list_append(&connections->all, &connection->link);
+    atomic_fetch_add(&connections->begun, 1);
     dial_slot_request(connections->slots, &connection->slot);
     return connection;
 }

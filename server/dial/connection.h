@@ -31,10 +31,11 @@ struct connections {
     const struct h2guard_limits *guard; /* for plaintext; NULL: no socket is watched */
     int64_t connect_timeout_ns;
     uint64_t max_message_bytes;
-    uint32_t max_calls; /* that share a connection */
-    bool has_failed;    /* since a call was accepted, a connection was given up */
-    bool was_late;      /* the last connection that did not come about had taken long */
-    struct list all;    /* struct connection; those that were given up are not among them */
+    uint32_t max_calls;     /* that share a connection */
+    bool has_failed;        /* since a call was accepted, a connection was given up */
+    bool was_late;          /* the last connection that did not come about had taken long */
+    _Atomic uint64_t begun; /* connections, ever; any thread */
+    struct list all;        /* struct connection; those that were given up are not among them */
 };
 
 struct connection {

@@ -15,6 +15,7 @@
 #include "server/dial/resolver.h"
 #include "server/dial/upstream.h"
 #include "server/dial/upstream_tls.h"
+#include "server/reflect/catalog.h"
 
 #define MAX_THREADS 64u
 
@@ -24,6 +25,7 @@ struct dial {
     const char *allow;
     struct resolver *resolver;
     struct dial_turns turns;
+    struct catalog catalog;
     struct upstream_thread threads[MAX_THREADS];
     size_t thread_count, next_thread;
     size_t dialled;
@@ -42,9 +44,11 @@ struct dial *dial_new(struct loop *loop, struct hub *hub, const char *allow)
     dial->hub = hub;
     dial->allow = allow;
     dial_turns_init(&dial->turns, loop);
+    catalog_init(&dial->catalog, loop);
     dial->resolver = resolver_new(loop);
     if (dial->resolver)
         return dial;
+    catalog_fini(&dial->catalog);
     free(dial);
     return NULL;
 }
@@ -55,6 +59,7 @@ void dial_free(struct dial *dial)
         return;
     CHECK(dial->dialled == 0);
     dial_turns_fini(&dial->turns);
+    catalog_fini(&dial->catalog);
     resolver_free(dial->resolver);
     for (size_t i = 0; i < dial->thread_count; i++)
         framing_fini(&dial->threads[i].scan);
@@ -91,6 +96,11 @@ enum err dial_use_tls(struct dial *dial, struct tls_settings *settings)
         upstream_tls_init(&dial->tls[dial->tls_count], tls_settings_get(settings, dial->tls_count));
     tls_settings_notify(settings, &port, dial);
     return ERR_OK;
+}
+
+struct catalog *dial_catalog(struct dial *dial)
+{
+    return &dial->catalog;
 }
 
 void dial_use_guard(struct dial *dial, const struct h2guard_limits *limits)
@@ -251,6 +261,7 @@ static enum fault_reason add_endpoint(void *ctx, const struct endpoint_params *p
                                        .tls = tls,
                                        .guard = dial->guard,
                                        .turns = &dial->turns,
+                                       .catalog = &dial->catalog,
                                        .gone = gone,
                                        .ctx = dial};
     const enum fault_reason reason = endpoint_add(&home, params, place, owner, dialled_out, fault);

@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "server/dial/endpoint.h"
 
+struct catalog;
 struct dial;
 struct cq_thread;
 struct loop;
@@ -32,6 +33,9 @@ MUST_CHECK enum err dial_add_thread(struct dial *dial, struct cq_thread *thread)
 /* Endpoints may name these TLS settings, which must outlive the result. Once, before dial_add().
  * Without it they can name none. ERR_NO_MEMORY: they still can name none. */
 MUST_CHECK enum err dial_use_tls(struct dial *dial, struct tls_settings *settings);
+
+/* What the endpoints serve, for reflection of it. Valid as long as the dial. */
+struct catalog *dial_catalog(struct dial *dial);
 
 /* Dialled connections are watched (upstream_guard.h): those in plaintext get a guard with these
  * limits, which must live as long as a socket of gRPC core. Before dial_add(). */

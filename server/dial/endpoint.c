@@ -27,6 +27,7 @@ static void endpoint_free(struct endpoint *endpoint)
 {
     dial_turns_leave(&endpoint->turn);
     lasting_calls_free(endpoint);
+    endpoint_schema_fini(&endpoint->schema);
     endpoint_cascade_fini(&endpoint->cascade);
     endpoint_plan_fini(&endpoint->plan);
     map_fini(&endpoint->by_activation);
@@ -41,7 +42,7 @@ static void leave_when_idle(struct endpoint *endpoint)
 {
     if (!endpoint->closing || endpoint->call_count > 0 || endpoint->entered > 0)
         return;
-    if (!endpoint_cascade_close(&endpoint->cascade))
+    if (!endpoint_cascade_close(&endpoint->cascade) || !endpoint_schema_close(&endpoint->schema))
         return;
     count_add(COUNT_LIVE_ENDPOINTS, -1);
     hub_unregister(endpoint->session, endpoint->end_reason);
@@ -49,7 +50,8 @@ static void leave_when_idle(struct endpoint *endpoint)
     endpoint_free(endpoint);
 }
 
-static void cascade_emptied(void *ctx)
+/* No source is left, or what was being fetched is not wanted any more. */
+static void emptied(void *ctx)
 {
     leave_when_idle(ctx);
 }
@@ -296,6 +298,7 @@ static void abort_call(void *ctx, const struct fault *fault)
     endpoint->closing = true;
     endpoint->end_reason = fault->reason;
     lasting_calls_rest(endpoint);
+    (void)endpoint_schema_close(&endpoint->schema);
     list_each(node, safe, &endpoint->calls)
         endpoint_stop_call(upstream_of_list(node), fault->reason, 0);
     leave_when_idle(endpoint);
@@ -337,8 +340,8 @@ static struct endpoint *endpoint_new(const struct endpoint_home *home, const str
     endpoint->random = (uint64_t)clock_mono_ns();
     endpoint->plan.calls.thread = home->thread;
     endpoint->plan.calls.loop = home->loop;
-    endpoint->cascade.emptied = cascade_emptied;
-    endpoint->cascade.ctx = endpoint;
+    endpoint->cascade.emptied = endpoint->schema.emptied = emptied;
+    endpoint->cascade.ctx = endpoint->schema.ctx = endpoint;
     list_init(&endpoint->calls);
     list_init(&endpoint->waiting);
     dial_turn_init(&endpoint->turn, turn_come);
@@ -365,6 +368,10 @@ enum fault_reason endpoint_add(const struct endpoint_home *home, const struct en
 
     if (!endpoint)
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    if (endpoint_schema_init(&endpoint->schema, home->catalog, &endpoint->plan.calls, params, fault)) {
+        endpoint_free(endpoint);
+        return fault->reason;
+    }
     const struct endpoint_rules rules = {.first_retry_ns = endpoint->backoff_ns,
                                          .max_retry_ns = endpoint->max_backoff_ns};
     const struct session_params session = {.name = params->name,

@@ -316,6 +316,8 @@ enum fault_reason endpoint_check(const struct endpoint_params *params, struct fa
         return fault_bytes(fault, FAULT_BAD_NAME, "endpoint.authority", authority, "printable ASCII");
     const bool serves_only = params->serve_count > 0 && params->method[0] == '\0';
 
+    if (params->schema && params->serve_count == 0)
+        return fault_set(fault, FAULT_UNSUPPORTED, "endpoint.descriptor_set", "only with endpoint.serve");
     if (check_serve(params, fault) || check_cascade(params, fault) ||
         (!serves_only && check_method(params->method, fault)) || check_requests(params, fault) ||
         check_metadata(params, fault) || check_labels(params, fault) ||

@@ -2,6 +2,7 @@
 #ifndef TRIBUTARY_SERVER_DIAL_ENDPOINT_HOME_H
 #define TRIBUTARY_SERVER_DIAL_ENDPOINT_HOME_H
 
+struct catalog;
 struct dial_turns;
 struct dialled;
 struct h2guard_limits;
@@ -17,6 +18,7 @@ struct endpoint_home {
     struct upstream_tls *tls;           /* NULL: plaintext */
     const struct h2guard_limits *guard; /* of its connections; NULL: none */
     struct dial_turns *turns;           /* of all endpoints */
+    struct catalog *catalog;            /* of what they serve */
     /* An endpoint is gone. */
     void (*gone)(void *ctx, struct dialled *dialled);
     void *ctx;

@@ -14,6 +14,7 @@
 #include "server/dial/endpoint_cascade.h"
 #include "server/dial/endpoint_home.h"
 #include "server/dial/endpoint_plan.h"
+#include "server/dial/endpoint_schema.h"
 
 struct endpoint {
     struct dialled dialled; /* the first: see dialled.h */
@@ -44,6 +45,7 @@ struct endpoint {
     struct map lasting;          /* struct lasting_call; SHARED and BY_REQUEST only */
     uint64_t random;
     struct endpoint_cascade cascade;
+    struct endpoint_schema schema;
 };
 
 static inline struct bytes activation_key(const uint64_t *activation)

@@ -41,6 +41,7 @@ enum endpoint_origin {
     ORIGIN_DNS           /* an address of a name, see address_set.h */
 };
 
+struct schema;
 struct shared_bytes;
 
 /* Whether an endpoint survives a restart of the server, and if not, why. */
@@ -78,6 +79,7 @@ struct endpoint_params {
      * go on, and which of the upstream's come back (metadata_names.h). */
     const struct bytes *serve, *serve_request_metadata, *serve_answer_metadata;
     size_t serve_count, serve_request_metadata_count, serve_answer_metadata_count;
+    struct schema *schema; /* what describes it; retained and not copied; NULL: its own reflection does */
     struct history_bounds history; /* zero: as other producers have it */
     int64_t backoff_ns, max_backoff_ns, connect_timeout_ns;
     int64_t first_message_timeout_ns, idle_timeout_ns; /* 0: none */

@@ -7,6 +7,7 @@
 #include "base/shared_bytes.h"
 #include "event/serve_entry.h"
 #include "server/dial/metadata_names.h"
+#include "server/reflect/schema.h"
 
 /* The copy, and what it points to. The bytes of names and texts follow it. */
 struct block {
@@ -89,7 +90,7 @@ static const struct bytes *put_list(char **end, struct bytes *list, const struct
 }
 
 /* A new member that points somewhere is copied in put_all(), and then counts here. */
-_Static_assert(sizeof(struct endpoint_params) == 320, "put_all() copies every member");
+_Static_assert(sizeof(struct endpoint_params) == 328, "put_all() copies every member");
 
 /* Every member that points somewhere. */
 static void put_all(struct block *block, const struct endpoint_params *from)
@@ -115,6 +116,7 @@ static void put_all(struct block *block, const struct endpoint_params *from)
     params->key_field = put_text(&end, from->key_field);
     params->time_field = put_text(&end, from->time_field);
     params->origin_text = put_text(&end, from->origin_text);
+    params->schema = schema_retain(from->schema);
     params->requests = NULL;
     params->definition = (struct bytes){NULL, 0};
     params->shared_requests = block->requests;
@@ -152,5 +154,6 @@ void params_copy_free(struct endpoint_params *copy)
     for (size_t i = 0; i < MAX_ENDPOINT_REQUESTS; i++)
         shared_bytes_release(block->requests[i]);
     shared_bytes_release(block->params.shared_definition);
+    schema_release(block->params.schema);
     free(block);
 }

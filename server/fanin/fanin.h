@@ -9,6 +9,7 @@
 #include "base/peer_charge.h"
 #include "server/wire/call.h"
 
+struct catalog;
 struct hub;
 struct loop;
 
@@ -16,11 +17,13 @@ struct loop;
 struct fanin {
     struct loop *loop;
     struct hub *hub;
+    struct catalog *catalog;
     struct peer_charges messages; /* of clients, which wait for the upstreams */
+    struct peer_charges answers;  /* of reflection, which leave */
 };
 
-/* On the thread that makes the server. `loop` and `hub` must outlive it. */
-void fanin_init(struct fanin *fanin, struct loop *loop, struct hub *hub);
+/* On the thread that makes the server. `loop`, `hub` and `catalog` must outlive it. */
+void fanin_init(struct fanin *fanin, struct loop *loop, struct hub *hub, struct catalog *catalog);
 void fanin_fini(struct fanin *fanin); /* no call is left */
 
 /* The port of the method that serves every call of --fan-in. Its ctx is a struct fanin. */

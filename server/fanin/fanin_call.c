@@ -28,27 +28,6 @@ static const struct fsm machine = {
                [FANIN_GONE] = {"GONE", 0}},
 };
 
-void fanin_init(struct fanin *fanin, struct loop *loop, struct hub *hub)
-{
-    fanin->loop = loop;
-    fanin->hub = hub;
-    peer_charges_init(&fanin->messages, COUNT_LIVE_FANIN_BYTES, "message", "messages that wait from");
-}
-
-void fanin_fini(struct fanin *fanin)
-{
-    peer_charges_fini(&fanin->messages);
-}
-
-/* There is no authentication yet, so nobody is known by more than an address. */
-enum fault_reason fanin_may_call(const struct call *call, struct bytes path, struct fault *fault)
-{
-    (void)call;
-    (void)path;
-    (void)fault;
-    return FAULT_NONE;
-}
-
 /* ---- the end ---- */
 
 static void on_left(struct task *task)
@@ -330,10 +309,7 @@ static enum fault_reason begin(struct fanin_call *fanin_call, struct fault *faul
     const struct served_call_params params = {
         .method = call_path(call), .thread = call_cq(call), .moved = on_moved, .ctx = fanin_call};
 
-    if (memchr(params.method.data, '\0', params.method.size))
-        return fault_bytes(fault, FAULT_METHOD_NOT_SERVED, "method", params.method, "no NUL");
-    if (fanin_may_call(call, params.method, fault) ||
-        fanin_request_read(call, settings, &fanin_call->request, fault))
+    if (fanin_request_read(call, settings, &fanin_call->request, fault))
         return fault->reason;
     fanin_call->served = served_call_new(&params);
     fanin_call->sender = raw_sender_new(call, settings->write_timeout_ns, &fanin_sender_port, fanin_call);
@@ -353,6 +329,7 @@ static void opened(struct call *call, void *ctx)
         call_finish(call, &fault);
         return;
     }
+    fanin_call->port = &fanin_call_port;
     fanin_call->fanin = ctx;
     fanin_call->call = call;
     call_own(call, fanin_call);
@@ -422,10 +399,9 @@ static void closed(struct call *call, bool ok)
     free(fanin_call);
 }
 
-const struct call_port fanin_port = {.refuses_own = true,
-                                     .opened = opened,
-                                     .message = message,
-                                     .half_closed = half_closed,
-                                     .sent = sent,
-                                     .lost = lost,
-                                     .closed = closed};
+const struct call_port fanin_call_port = {.opened = opened,
+                                          .message = message,
+                                          .half_closed = half_closed,
+                                          .sent = sent,
+                                          .lost = lost,
+                                          .closed = closed};

@@ -14,6 +14,7 @@
 #include "server/wire/raw_sender.h"
 
 struct fanin_call {
+    const struct call_port *port; /* the first: see fanin_port.c */
     struct fanin *fanin;
     struct call *call;
     enum fanin_state { FANIN_OPENING, FANIN_LIVE, FANIN_LEAVING, FANIN_GONE } state;
@@ -41,6 +42,10 @@ static inline struct called *called_of(const struct fanin_call *fanin_call)
 {
     return served_call_called(fanin_call->served);
 }
+
+/* Two kinds of calls: those that endpoints answer, and those of reflection. The object of each
+ * begins with its port. */
+extern const struct call_port fanin_call_port, fanin_reflection_port;
 
 /* What the sender calls; its ctx is the call. */
 extern const struct raw_sender_port fanin_sender_port;

@@ -29,8 +29,11 @@ static enum fault_reason read(struct bytes message, struct endpoint_definition *
         fault_within(fault, "endpoint.");
         return fault->reason;
     }
-    if (endpoint_request_read((Tributary__V1__Endpoint *)(void *)definition->message, &definition->request,
-                              fault))
+    Tributary__V1__Endpoint *endpoint = (Tributary__V1__Endpoint *)(void *)definition->message;
+    OWNED(schema_release) struct schema *schema = NULL;
+
+    if (endpoint_schema_read(endpoint, &schema, fault) ||
+        endpoint_request_read(endpoint, schema, &definition->request, fault))
         return fault->reason;
     return check(&definition->request.params, fault);
 }

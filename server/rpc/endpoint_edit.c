@@ -20,7 +20,7 @@
 /* What an edit takes besides its message, which is there decoded and encoded. */
 #define EDIT_BYTES 2048u
 #define BYTES_FACTOR 3u
-#define MAX_STORED_BYTES (1u << 20) /* of one endpoint */
+#define MAX_STORED_BYTES (2u << 20) /* of one endpoint */
 
 /* Where the result goes while endpoint_edits_begin() runs. */
 struct beginning {
@@ -345,7 +345,7 @@ static enum fault_reason prepare(struct edit *edit)
     if (request->verb != EDIT_REMOVE) {
         if (request->endpoint)
             encode(&request->endpoint->base, &edit->stored);
-        if (endpoint_request_read(request->endpoint, &edit->endpoint, fault))
+        if (endpoint_request_read(request->endpoint, request->schema, &edit->endpoint, fault))
             return fault->reason;
         params->replace = request->replace || request->verb == EDIT_UPDATE;
         params->peer_key = request->peer;
@@ -356,7 +356,7 @@ static enum fault_reason prepare(struct edit *edit)
     if (edit->stored.broken)
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     if (edit->stored.size > MAX_STORED_BYTES) /* by fields that are not known here */
-        return fault_number(fault, FAULT_TOO_LONG, "endpoint", edit->stored.size, "at most 1048576 bytes");
+        return fault_number(fault, FAULT_TOO_LONG, "endpoint", edit->stored.size, "at most 2097152 bytes");
     if (name.size > STORE_MAX_NAME_BYTES)
         return fault_bytes(fault, FAULT_TOO_LONG, "endpoint.name", name, "at most 256 bytes");
     if (reserve(edit))

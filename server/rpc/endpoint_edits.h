@@ -36,6 +36,7 @@ struct endpoint_edits;
 struct hub;
 struct loop;
 struct removal;
+struct schema;
 struct store;
 
 /* `store` NULL: edits are applied at once, and nothing is kept. All must outlive the result. NULL:
@@ -57,6 +58,7 @@ struct edit_request {
     struct peer_key peer;
     ProtobufCMessage *message;         /* what the next ones point into */
     Tributary__V1__Endpoint *endpoint; /* ADD, UPDATE; NULL is refused */
+    struct schema *schema;             /* of `endpoint` (endpoint_request.h); retained; NULL: none */
     bool replace;                      /* ADD */
     struct bytes name;                 /* REMOVE; it has passed name_check() */
     int64_t drain_ns;                  /* REMOVE; see hub_remove() */

@@ -37,9 +37,12 @@ struct peer_key owner_read(struct bytes owner)
 static enum fault_reason add(struct endpoint_edits *edits, const struct store_record *record,
                              Tributary__V1__Endpoint *endpoint, struct fault *fault)
 {
+    OWNED(schema_release) struct schema *schema = NULL;
     struct endpoint_request request;
 
-    if (!endpoint_request_read(endpoint, &request, fault)) {
+    if (endpoint_schema_read(endpoint, &schema, fault))
+        return fault->reason;
+    if (!endpoint_request_read(endpoint, schema, &request, fault)) {
         request.params.keeping = ENDPOINT_KEPT;
         request.params.peer_key = owner_read(record->owner);
         if (!bytes_same(request.params.name, record->name))

@@ -68,11 +68,23 @@ static void read_lists(const Tributary__V1__Endpoint *from, struct endpoint_requ
             (struct pair){text_bytes(from->labels[i]->key), text_bytes(from->labels[i]->value)};
 }
 
-/* For those who look at the endpoint: values of metadata may be secrets. */
+enum fault_reason endpoint_schema_read(const Tributary__V1__Endpoint *from, struct schema **schema_out,
+                                       struct fault *fault)
+{
+    *schema_out = NULL;
+    if (!from || from->descriptor_set.len == 0)
+        return FAULT_NONE;
+    return schema_new("endpoint.descriptor_set",
+                      (struct bytes){from->descriptor_set.data, from->descriptor_set.len}, schema_out, fault);
+}
+
+/* For those who look at the endpoint: values of metadata may be secrets, and descriptors are
+ * long. */
 static enum fault_reason write_definition(Tributary__V1__Endpoint *from, struct endpoint_request *request,
                                           struct fault *fault)
 {
     static char masked[] = MASKED;
+    const size_t set_bytes = from->descriptor_set.len;
     char *values[MAX_ENDPOINT_METADATA];
 
     if (from->n_metadata > MAX_ENDPOINT_METADATA)
@@ -81,7 +93,9 @@ static enum fault_reason write_definition(Tributary__V1__Endpoint *from, struct 
         values[i] = from->metadata[i]->value;
         from->metadata[i]->value = masked;
     }
+    from->descriptor_set.len = 0;
     encode(&from->base, &request->definition);
+    from->descriptor_set.len = set_bytes;
     for (size_t i = 0; i < from->n_metadata; i++)
         from->metadata[i]->value = values[i];
     request->params.definition = (struct bytes){request->definition.data, request->definition.size};
@@ -133,12 +147,12 @@ static void read_choices(const Tributary__V1__Endpoint *from, struct endpoint_pa
         };
 }
 
-enum fault_reason endpoint_request_read(Tributary__V1__Endpoint *from, struct endpoint_request *request,
-                                        struct fault *fault)
+enum fault_reason endpoint_request_read(Tributary__V1__Endpoint *from, struct schema *schema,
+                                        struct endpoint_request *request, struct fault *fault)
 {
     struct endpoint_params *params = &request->params;
 
-    *request = (struct endpoint_request){.params.definition.size = 0};
+    *request = (struct endpoint_request){.schema = schema_retain(schema)};
     if (!from)
         return fault_set(fault, FAULT_EMPTY, "endpoint", "an endpoint must be given");
     request->requests = calloc(from->n_requests + 1, sizeof(*request->requests));
@@ -170,6 +184,7 @@ enum fault_reason endpoint_request_read(Tributary__V1__Endpoint *from, struct en
         .serve_request_metadata_count = from->n_serve_request_metadata,
         .serve_answer_metadata = request->answer_names,
         .serve_answer_metadata_count = from->n_serve_answer_metadata,
+        .schema = schema,
         .each_address = from->each_address,
         .origin = ORIGIN_OPERATOR,
     };
@@ -189,5 +204,6 @@ void endpoint_request_fini(struct endpoint_request *request)
     free(request->serve);
     free(request->request_names);
     free(request->answer_names);
+    schema_release(request->schema);
     buf_fini(&request->definition);
 }

@@ -1,5 +1,6 @@
 /* endpoints.c - AddProducer and UpdateProducer. On the loop. */
 #include "server/rpc/endpoint_edits.h"
+#include "server/rpc/endpoint_request.h"
 #include "server/rpc/method_table.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/rpc/services.h"
@@ -25,6 +26,7 @@ static void begin(struct unary_call *unary, struct edit_request *edit)
     struct edit_result result;
 
     edit->peer = call_peer_key(unary->call);
+    edit->schema = unary->prepared;
     edit->message = unary->request;
     unary->request = NULL;
     if (endpoint_edits_begin(unary->rpc->edits, edit, answered, unary, &result))
@@ -54,23 +56,41 @@ static void update_producer(struct unary_call *unary)
     begin(unary, &edit);
 }
 
+/* Wire thread. */
+static void prepare(struct unary_call *unary, const Tributary__V1__Endpoint *endpoint)
+{
+    struct schema *schema;
+
+    if (!endpoint_schema_read(endpoint, &schema, &unary->fault))
+        unary->prepared = schema;
+}
+
+static void prepare_add(struct unary_call *unary)
+{
+    prepare(unary, ((const Tributary__V1__AddProducerRequest *)(const void *)unary->request)->endpoint);
+}
+
+static void prepare_update(struct unary_call *unary)
+{
+    prepare(unary, ((const Tributary__V1__UpdateProducerRequest *)(const void *)unary->request)->endpoint);
+}
+
+static void discard(void *prepared)
+{
+    schema_release(prepared);
+}
+
 enum err endpoints_serve(struct rpc *rpc)
 {
-    static const struct {
-        const char *path;
-        const ProtobufCMessageDescriptor *type;
-        void (*on_loop)(struct unary_call *unary);
-    } methods[] = {
-        {"/tributary.v1.Admin/AddProducer", &tributary__v1__add_producer_request__descriptor, add_producer},
-        {"/tributary.v1.Admin/UpdateProducer", &tributary__v1__update_producer_request__descriptor,
-         update_producer},
-    };
+    const struct unary_method add = {.type = &tributary__v1__add_producer_request__descriptor,
+                                     .on_loop = add_producer,
+                                     .prepare = prepare_add,
+                                     .discard = discard};
+    const struct unary_method update = {.type = &tributary__v1__update_producer_request__descriptor,
+                                        .on_loop = update_producer,
+                                        .prepare = prepare_update,
+                                        .discard = discard};
+    const enum err err = rpc_add_unary_method(rpc, "/tributary.v1.Admin/AddProducer", &add);
 
-    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-        enum err err = rpc_add_unary(rpc, methods[i].path, methods[i].type, methods[i].on_loop);
-
-        if (err)
-            return err;
-    }
-    return ERR_OK;
+    return err ? err : rpc_add_unary_method(rpc, "/tributary.v1.Admin/UpdateProducer", &update);
 }

@@ -23,17 +23,25 @@ struct unary_row {
     struct unary_row *next;
 };
 
-enum err rpc_add_unary(struct rpc *rpc, const char *path, const ProtobufCMessageDescriptor *type,
-                       void (*on_loop)(struct unary_call *unary))
+enum err rpc_add_unary_method(struct rpc *rpc, const char *path, const struct unary_method *method)
 {
     struct unary_row *row = malloc(sizeof(*row));
 
     if (!row)
         return ERR_NO_MEMORY;
-    row->method = (struct unary_method){.rpc = rpc, .type = type, .on_loop = on_loop};
+    row->method = *method;
+    row->method.rpc = rpc;
     row->next = rpc->unary_rows;
     rpc->unary_rows = row;
     return rpc_add_method(rpc, path, &rpc_unary_port, &row->method);
+}
+
+enum err rpc_add_unary(struct rpc *rpc, const char *path, const ProtobufCMessageDescriptor *type,
+                       void (*on_loop)(struct unary_call *unary))
+{
+    const struct unary_method method = {.type = type, .on_loop = on_loop};
+
+    return rpc_add_unary_method(rpc, path, &method);
 }
 
 static struct bytes service_of(const struct method *method)

@@ -22,6 +22,10 @@ MUST_CHECK enum err rpc_add_method(struct rpc *rpc, const char *path, const stru
 MUST_CHECK enum err rpc_add_unary(struct rpc *rpc, const char *path, const ProtobufCMessageDescriptor *type,
                                   void (*on_loop)(struct unary_call *unary));
 
+/* The same for a method with all of unary_method's functions; method->rpc is set. */
+MUST_CHECK enum err rpc_add_unary_method(struct rpc *rpc, const char *path,
+                                         const struct unary_method *method);
+
 /* Lists the names of the services that have rows, each once. Start with *position 0. False: there
  * are no more. */
 bool rpc_service_next(const struct rpc *rpc, size_t *position, struct bytes *name_out);

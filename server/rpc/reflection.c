@@ -6,18 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "event/field_write.h"
-#include "proto/field_numbers.h"
 #include "reflection/v1/reflection.pb-c.h"
+#include "server/reflect/answer.h"
 #include "server/rpc/decode.h"
-#include "server/rpc/descriptors.h"
+#include "server/rpc/embedded_descriptors.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/rpc/method_table.h"
 #include "server/rpc/services.h"
 #include "server/wire/message.h"
-
-/* Of a name in an error message. */
-#define MAX_QUOTED_BYTES 64u
 
 struct reflection {
     const struct rpc *rpc;
@@ -31,98 +27,23 @@ struct reflection_stream {
     bool draining;
 };
 
-static void reply_error(struct buf *answer, enum fault_code code, const char *what, struct bytes name)
-{
-    char quoted[4 * MAX_QUOTED_BYTES + 6];
-    struct buf error = {0};
-    struct buf message = {0};
-
-    quote_bytes(name, MAX_QUOTED_BYTES, quoted, sizeof(quoted));
-    buf_format(&message, "%s: %s", what, quoted);
-    field_varint(&error, PB_REFLECTION_ERROR_RESPONSE_ERROR_CODE, code);
-    field_bytes(&error, PB_REFLECTION_ERROR_RESPONSE_ERROR_MESSAGE,
-                (struct bytes){message.data, message.size});
-    error.broken |= message.broken;
-    field_message(answer, PB_REFLECTION_SERVER_REFLECTION_RESPONSE_ERROR_RESPONSE, &error);
-    buf_fini(&message);
-}
-
-static void add_file(void *ctx, struct bytes proto)
-{
-    field_bytes_always(ctx, PB_REFLECTION_FILE_DESCRIPTOR_RESPONSE_FILE_DESCRIPTOR_PROTO, proto);
-}
-
-static void reply_file(const struct reflection *reflection, struct buf *answer, size_t file)
-{
-    struct buf files = {0};
-
-    descriptors_needs(reflection->descriptors, file, add_file, &files);
-    field_message(answer, PB_REFLECTION_SERVER_REFLECTION_RESPONSE_FILE_DESCRIPTOR_RESPONSE, &files);
-}
-
 static void reply_services(const struct reflection *reflection, struct buf *answer)
 {
     struct buf services = {0};
     struct bytes name;
 
-    for (size_t position = 0; rpc_service_next(reflection->rpc, &position, &name);) {
-        struct buf service = {0};
-
-        field_bytes(&service, PB_REFLECTION_SERVICE_RESPONSE_NAME, name);
-        field_message(&services, PB_REFLECTION_LIST_SERVICE_RESPONSE_SERVICE, &service);
-    }
-    field_message(answer, PB_REFLECTION_SERVER_REFLECTION_RESPONSE_LIST_SERVICES_RESPONSE, &services);
+    for (size_t position = 0; rpc_service_next(reflection->rpc, &position, &name);)
+        reflection_add_service(name, &services);
+    reflection_write_services(&services, answer);
 }
 
-/* There are no extensions here. For a known type the answer is an empty list. */
-static void reply_extensions(struct buf *answer, struct bytes type)
+static void reply(const struct reflection *reflection, const struct reflection_request *request,
+                  struct buf *answer)
 {
-    struct buf extensions = {0};
-
-    field_bytes(&extensions, PB_REFLECTION_EXTENSION_NUMBER_RESPONSE_BASE_TYPE_NAME, type);
-    field_message(answer, PB_REFLECTION_SERVER_REFLECTION_RESPONSE_ALL_EXTENSION_NUMBERS_RESPONSE,
-                  &extensions);
-}
-
-static void reply(const struct reflection *reflection,
-                  const Grpc__Reflection__V1__ServerReflectionRequest *request, struct buf *answer)
-{
-    const struct descriptors *descriptors = reflection->descriptors;
-    struct bytes name = {0};
-    size_t file;
-
-    if (request->message_request_case ==
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_LIST_SERVICES) {
+    if (request->want == REFLECTION_SERVICES)
         reply_services(reflection, answer);
-    } else if (request->message_request_case ==
-               GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_BY_FILENAME) {
-        name = text_bytes(request->file_by_filename);
-        if (descriptors_file(descriptors, name, &file))
-            reply_file(reflection, answer, file);
-        else
-            reply_error(answer, CODE_NOT_FOUND, "no such file", name);
-    } else if (request->message_request_case ==
-               GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_SYMBOL) {
-        name = text_bytes(request->file_containing_symbol);
-        if (descriptors_symbol(descriptors, name, &file))
-            reply_file(reflection, answer, file);
-        else
-            reply_error(answer, CODE_NOT_FOUND, "no such symbol", name);
-    } else if (
-        request->message_request_case ==
-        GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_ALL_EXTENSION_NUMBERS_OF_TYPE) {
-        name = text_bytes(request->all_extension_numbers_of_type);
-        if (descriptors_is_message(descriptors, name))
-            reply_extensions(answer, name);
-        else
-            reply_error(answer, CODE_NOT_FOUND, "no such message type", name);
-    } else if (request->message_request_case ==
-               GRPC__REFLECTION__V1__SERVER_REFLECTION_REQUEST__MESSAGE_REQUEST_FILE_CONTAINING_EXTENSION) {
-        name = text_bytes(request->file_containing_extension->containing_type);
-        reply_error(answer, CODE_NOT_FOUND, "no extensions of this type", name);
-    } else {
-        reply_error(answer, CODE_INVALID_ARGUMENT, "a request must ask for something", name);
-    }
+    else if (!reflection_write_found(reflection->descriptors, request, answer))
+        reflection_write_missing(request, answer);
 }
 
 static void finish(struct call *call, enum fault_reason reason)
@@ -149,7 +70,8 @@ static void opened(struct call *call, void *ctx)
 static void message(struct call *call, struct message *message)
 {
     struct reflection_stream *stream = call_owned(call);
-    ProtobufCMessage *request = NULL;
+    ProtobufCMessage *decoded = NULL;
+    struct reflection_request request;
     struct buf answer = {0};
     struct fault fault;
 
@@ -158,15 +80,18 @@ static void message(struct call *call, struct message *message)
         return;
     }
     struct bytes bytes = message_bytes(message);
-    if (decode(bytes, &grpc__reflection__v1__server_reflection_request__descriptor, &request, &fault)) {
+    /* Decoded for its checks only. */
+    if (decode(bytes, &grpc__reflection__v1__server_reflection_request__descriptor, &decoded, &fault)) {
         call_finish(call, &fault);
         return;
     }
-    field_bytes(&answer, PB_REFLECTION_SERVER_REFLECTION_RESPONSE_VALID_HOST,
-                text_bytes(((Grpc__Reflection__V1__ServerReflectionRequest *)(void *)request)->host));
-    field_bytes_always(&answer, PB_REFLECTION_SERVER_REFLECTION_RESPONSE_ORIGINAL_REQUEST, bytes);
-    reply(stream->reflection, (Grpc__Reflection__V1__ServerReflectionRequest *)(void *)request, &answer);
-    decoded_free(request);
+    decoded_free(decoded);
+    if (reflection_request_read(bytes, &request, &fault)) {
+        call_finish(call, &fault);
+        return;
+    }
+    reflection_write_head(request.host, bytes, &answer);
+    reply(stream->reflection, &request, &answer);
     if (answer.broken)
         finish(call, FAULT_MEMORY_BUDGET);
     else
@@ -219,13 +144,14 @@ static const struct call_port reflection_port = {.opened = opened,
 enum err reflection_serve(struct rpc *rpc)
 {
     struct reflection *reflection = calloc(1, sizeof(*reflection));
+    struct descriptors_fault unused;
     enum err err;
 
     if (!reflection)
         return ERR_NO_MEMORY;
     reflection->rpc = rpc;
     rpc->reflection = reflection;
-    err = descriptors_new(descriptors_embedded(), &reflection->descriptors);
+    err = descriptors_new(embedded_descriptors(), &reflection->descriptors, &unused);
     if (!err)
         err = rpc_add_method(rpc, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
                              &reflection_port, reflection);

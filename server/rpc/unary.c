@@ -106,6 +106,12 @@ static void message(struct call *call, struct message *message)
         call_finish(call, &fault);
         return;
     }
+    if (unary->method->prepare)
+        unary->method->prepare(unary);
+    if (unary->fault.reason) {
+        call_finish(call, &unary->fault);
+        return;
+    }
     call_hold(call);
     loop_post(unary->rpc->loop, &unary->task);
 }
@@ -119,6 +125,8 @@ static void closed(struct call *call, bool ok)
         return;
     peer_charge_give_back(&unary->rpc->answers, &unary->charge);
     decoded_free(unary->request);
+    if (unary->method->discard)
+        unary->method->discard(unary->prepared);
     buf_fini(&unary->answer);
     free(unary->state);
     free(unary);

@@ -21,6 +21,7 @@ struct unary_call {
     const struct unary_method *method;
     struct task task;
     ProtobufCMessage *request;
+    void *prepared; /* by the method; it frees it when the call is closed */
     struct buf answer;
     struct peer_charge charge; /* for the answer, until it has left */
     struct fault fault;        /* reason NONE: `answer` is sent */
@@ -38,6 +39,10 @@ struct unary_method {
     struct rpc *rpc;
     const ProtobufCMessageDescriptor *type;
     void (*on_loop)(struct unary_call *unary); /* loop; sets `answer`, `fault` or `step` */
+    /* What takes too long for the loop, on the wire thread, before on_loop(). It may set `fault`:
+     * then the call ends. Both are NULL where there is nothing to prepare. */
+    void (*prepare)(struct unary_call *unary);
+    void (*discard)(void *prepared); /* NULL is allowed */
 };
 
 extern const struct call_port rpc_unary_port;

@@ -96,6 +96,8 @@ static bool fill(struct parts *parts, const struct tributary_endpoint *from)
     message->n_serve_request_metadata = from->serve_request_metadata_count;
     message->serve_answer_metadata = admin_texts(from->serve_answer_metadata);
     message->n_serve_answer_metadata = from->serve_answer_metadata_count;
+    message->descriptor_set.data = (uint8_t *)(uintptr_t)from->descriptor_set.data;
+    message->descriptor_set.len = from->descriptor_set.size;
     message->history_events = from->history_events;
     message->history_bytes = from->history_bytes;
     message->half_close = (Tributary__V1__Endpoint__HalfClose)from->half_close;

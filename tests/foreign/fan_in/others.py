@@ -186,8 +186,8 @@ def gnmi_poll():
             raise AssertionError(f"the values {seen}")
 
 
-def grpcurl_command(address, *words):
-    return [BUILD / "grpcurl" / "bin" / "grpcurl", "-plaintext", *words[:-1], address, words[-1]]
+def grpcurl_command(address, *words, symbol=()):
+    return [BUILD / "grpcurl" / "bin" / "grpcurl", "-plaintext", *words[:-1], address, words[-1], *symbol]
 
 
 def flows_of(text):
@@ -216,11 +216,34 @@ def grpcurl():
             raise AssertionError(f"all-ok: {errors}")
 
 
+def grpcurl_alone():
+    """grpcurl without files, and no endpoint that serves reflection: Hubble's own reflection is asked, or
+    what it says was given with the endpoints."""
+    with three() as (stand, nodes):
+        expect(run(*grpcurl_command(stand.address, "list")).split(),
+               ["grpc.health.v1.Health", "observer.Observer"], "list")
+        symbol = ["observer.Observer"]
+        text = run(*grpcurl_command(stand.address, "describe", symbol=symbol))
+        if "rpc GetFlows" not in text:
+            raise AssertionError(f"describe: {text}")
+        want = sorted((node.name, number) for node in nodes for number in node.seen()[-3:])
+        call = ["-d", '{"number": 3}', GET_FLOWS[1:]]
+        expect(flows_of(run(*grpcurl_command(stand.address, *call))), want, "GetFlows")
+        with tempfile.TemporaryDirectory() as folder:
+            file = f"{folder}/observer.pb"
+            run(*grpcurl_command(stand.address, "-protoset-out", file, "describe", symbol=symbol))
+            for node in nodes:
+                stand.remove(node.name)
+                stand.tool("producers", "add", node.name, node.address, "--serve", GET_FLOWS,
+                           "--descriptors", file)
+        expect(flows_of(run(*grpcurl_command(stand.address, *call))), want, "with --descriptors")
+
+
 # What some tests need, and the tests.
 GROUPS = (
     (["go", "python"], (health,)),
     (["go", "python", "node"], (health_mixed,)),
     (["etcdctl"], (etcd, etcd_two)),
     (["gnmi_cli"], (gnmi_stream, gnmi_once, gnmi_poll)),
-    (["hubble", "grpcurl"], (grpcurl,)),
+    (["hubble", "grpcurl"], (grpcurl, grpcurl_alone)),
 )

@@ -104,6 +104,9 @@ struct tributary_endpoint {
     /* Keys of metadata that pass from such a caller to the upstream, and back: at most 32 each. */
     const char *const *serve_request_metadata, *const *serve_answer_metadata;
     size_t serve_request_metadata_count, serve_answer_metadata_count;
+    /* For reflection of it there: an encoded google.protobuf.FileDescriptorSet with all imports, at
+     * most 1 MiB. What the server returns has none. The upstream's own reflection is asked */
+    struct tributary_bytes descriptor_set;
 };
 
 /* How an upstream call of an endpoint failed. */

@@ -1,17 +1,20 @@
 /* test_descriptors.c - the index of what the .proto files declare: over the embedded set, and over
  * sets that are wrong. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/events.h"
-#include "server/rpc/descriptors.h"
+#include "server/reflect/descriptors.h"
+#include "server/rpc/embedded_descriptors.h"
 
 static struct descriptors *built_in(void)
 {
     struct descriptors *descriptors = NULL;
+    struct descriptors_fault fault;
 
-    cr_assert_eq(descriptors_new(descriptors_embedded(), &descriptors), ERR_OK);
+    cr_assert_eq(descriptors_new(embedded_descriptors(), &descriptors, &fault), ERR_OK);
     return descriptors;
 }
 
@@ -141,6 +144,7 @@ static void add_file(struct buf *set, const char *name, const char *import)
 Test(descriptors, indirect_imports_are_included_and_each_file_comes_once)
 {
     struct descriptors *descriptors = NULL;
+    struct descriptors_fault fault;
     struct buf set = {0};
     struct seen seen = {0};
 
@@ -148,7 +152,7 @@ Test(descriptors, indirect_imports_are_included_and_each_file_comes_once)
     add_file(&set, "other", "a");
     add_file(&set, "b", "a");
     add_file(&set, "c", "b");
-    cr_assert_eq(descriptors_new((struct bytes){set.data, set.size}, &descriptors), ERR_OK);
+    cr_assert_eq(descriptors_new((struct bytes){set.data, set.size}, &descriptors, &fault), ERR_OK);
     descriptors_needs(descriptors, file_named(descriptors, "c"), note_file, &seen);
     cr_assert_eq(seen.count, 3);
     cr_expect_str_eq(seen.names[0], "c");
@@ -158,23 +162,90 @@ Test(descriptors, indirect_imports_are_included_and_each_file_comes_once)
     buf_fini(&set);
 }
 
+Test(descriptors, files_may_stand_in_any_order_and_twice)
+{
+    struct descriptors *descriptors = NULL;
+    struct descriptors_fault fault;
+    struct buf set = {0};
+    struct seen seen = {0};
+
+    add_file(&set, "c", "b");
+    add_file(&set, "b", "a");
+    add_file(&set, "c", "b");
+    add_file(&set, "a", NULL);
+    cr_assert_eq(descriptors_new((struct bytes){set.data, set.size}, &descriptors, &fault), ERR_OK);
+    descriptors_needs(descriptors, file_named(descriptors, "c"), note_file, &seen);
+    cr_assert_eq(seen.count, 3);
+    cr_expect_str_eq(seen.names[0], "c");
+    cr_expect_str_eq(seen.names[2], "a");
+    descriptors_free(descriptors);
+    buf_fini(&set);
+}
+
+/* A file that declares `count` messages with names of `size` bytes. */
+static void add_messages(struct buf *set, unsigned count, size_t size)
+{
+    struct buf file = {0};
+    char name[1024];
+
+    put_field(&file, 1, text_of("f"));
+    for (unsigned i = 0; i < count; i++) {
+        struct buf message = {0};
+
+        snprintf(name, sizeof(name), "%0*u", (int)size, i);
+        put_field(&message, 1, text_of(name));
+        put_field(&file, 4, (struct bytes){message.data, message.size});
+        buf_fini(&message);
+    }
+    put_field(set, 1, (struct bytes){file.data, file.size});
+    buf_fini(&file);
+}
+
+Test(descriptors, refuses_what_is_over_a_bound)
+{
+    struct descriptors *descriptors = NULL;
+    struct descriptors_fault fault;
+    struct buf set = {0};
+    static const struct {
+        unsigned count;
+        size_t size;
+    } wrong[] = {{MAX_DESCRIPTOR_SYMBOLS + 1, 6}, {9000, 500}, {1, 513}};
+
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        add_messages(&set, wrong[i].count, wrong[i].size);
+        cr_expect_eq(descriptors_new((struct bytes){set.data, set.size}, &descriptors, &fault), ERR_INVALID,
+                     "%u names of %zu bytes", wrong[i].count, wrong[i].size);
+        buf_clear(&set);
+    }
+    add_messages(&set, MAX_DESCRIPTOR_SYMBOLS, 6);
+    cr_assert_eq(descriptors_new((struct bytes){set.data, set.size}, &descriptors, &fault), ERR_OK);
+    cr_expect_gt(descriptors_bytes(descriptors), MAX_DESCRIPTOR_SYMBOLS * 6);
+    descriptors_free(descriptors);
+    buf_fini(&set);
+}
+
 Test(descriptors, refuses_a_set_that_is_wrong)
 {
     struct descriptors *descriptors = NULL;
-    struct bytes whole = descriptors_embedded();
+    struct descriptors_fault fault;
+    struct bytes whole = embedded_descriptors();
     struct buf set = {0};
 
     add_file(&set, "b", "a");
-    add_file(&set, "a", NULL);
-    cr_expect_eq(descriptors_new((struct bytes){set.data, set.size}, &descriptors), ERR_INVALID,
-                 "an import must come first");
+    add_file(&set, "c", NULL);
+    cr_expect_eq(descriptors_new((struct bytes){set.data, set.size}, &descriptors, &fault), ERR_INVALID,
+                 "an import is missing");
+    cr_expect(bytes_same(fault.name, text_of("a")));
+    add_file(&set, "a", "b");
+    cr_expect_eq(descriptors_new((struct bytes){set.data, set.size}, &descriptors, &fault), ERR_INVALID,
+                 "a circle");
     buf_clear(&set);
     add_file(&set, "", NULL);
-    cr_expect_eq(descriptors_new((struct bytes){set.data, set.size}, &descriptors), ERR_INVALID,
+    cr_expect_eq(descriptors_new((struct bytes){set.data, set.size}, &descriptors, &fault), ERR_INVALID,
                  "a file without a name");
     buf_fini(&set);
     for (size_t missing = 1; missing < 2000; missing += 7)
-        cr_expect_eq(descriptors_new((struct bytes){whole.data, whole.size - missing}, &descriptors),
+        cr_expect_eq(descriptors_new((struct bytes){whole.data, whole.size - missing}, &descriptors, &fault),
                      ERR_INVALID, "without its last %zu bytes", missing);
     cr_expect_null(descriptors);
 }
