@@ -100,4 +100,14 @@ static inline bool bytes_begin_with(struct bytes text, struct bytes beginning)
     return text.size >= beginning.size && bytes_same((struct bytes){text.data, beginning.size}, beginning);
 }
 
+/* The order of two keys: byte by byte, and a key comes before another one that begins with it.
+ * Negative, 0 or positive, as memcmp(). */
+static inline int bytes_compare(struct bytes a, struct bytes b)
+{
+    size_t size = MIN_OF(a.size, b.size);
+    int order = size > 0 ? memcmp(a.data, b.data, size) : 0;
+
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
 #endif

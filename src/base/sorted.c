@@ -6,15 +6,6 @@
 
 #include "base/map.h"
 
-/* Below zero, zero or above it: `a` comes before `b`, is equal, or comes after it. */
-static int bytes_compare(struct bytes a, struct bytes b)
-{
-    size_t size = MIN_OF(a.size, b.size);
-    int order = size > 0 ? memcmp(a.data, b.data, size) : 0;
-
-    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
-}
-
 /* xorshift32 (Marsaglia); never 0. It begins with a secret, so a peer that chooses keys cannot
  * choose them to fit the ranks. */
 static uint32_t next_rank(struct sorted *sorted)

@@ -17,10 +17,10 @@
 
 #include "base/clock.h"
 #include "base/fsm.h"
-#include "base/log.h"
 #include "base/retry_wait.h"
 #include "flow/feed.h"
 #include "flow/producer_state.h"
+#include "hub/activation_log.h"
 #include "hub/activation_route.h"
 #include "hub/due_queue.h"
 #include "hub/hub_parts.h"
@@ -43,23 +43,6 @@ static const struct fsm machine = {
 
 /* ---- ends ---- */
 
-static void log_end(const struct activation *activation, const struct ending *ending, bool was_expired)
-{
-    const struct session *session = activation->session;
-    const struct inlet *inlet = activation->route.inlet;
-
-    if (was_expired)
-        log_write(LOG_WARN, "activation.expired", LOG_BYTES("producer", source_name(inlet->source)),
-                  LOG_TEXT("subscription", activation->subscription->id_text),
-                  LOG_NUMBER("activation", activation->own.number), LOG_TEXT("peer", session->producer.peer));
-    log_write(LOG_INFO, "activation.ended", LOG_BYTES("producer", source_name(inlet->source)),
-              LOG_TEXT("subscription", activation->subscription->id_text),
-              LOG_NUMBER("activation", activation->own.number),
-              LOG_TEXT("reason", ending->reason != FAULT_NONE ? fault_reason_name(ending->reason) : "ENDED"),
-              LOG_TEXT("code", fault_code_name((enum fault_code)ending->code)),
-              LOG_NUMBER("events", inlet->published.events), LOG_NUMBER("bytes", inlet->published.bytes));
-}
-
 /* Ends what was started: removes the number, logs the end, closes the route. */
 static void finish_start(struct activation *activation, const struct ending *ending)
 {
@@ -76,7 +59,7 @@ static void finish_start(struct activation *activation, const struct ending *end
         activation->subscription->expired_activations++;
     }
     activation_take_out(activation);
-    log_end(activation, &final, was_expired);
+    activation_log_end(activation, &final, was_expired);
     activation_close_route(activation, &final);
 }
 
@@ -132,12 +115,22 @@ static void end(struct activation *activation, const struct ending *ending)
     release(&activation->ready);
 }
 
+/* What came first counts, also where it is this activation's turn only now. */
+static struct ending first_ending(const struct activation *activation, const struct ending *ending)
+{
+    if (activation->session->state == SESSION_GONE)
+        return activation->session->ending;
+    if (activation->ctx.state == CTX_CANCELLED)
+        return (struct ending){.reason = activation->ctx.reason, .state = PRODUCER_ENDED, .notify = true};
+    return *ending;
+}
+
 void activation_request_end(struct activation *activation, const struct ending *ending)
 {
     if (activation->ends || activation->state == ACTIVATION_ENDED)
         return;
     activation->ends = true;
-    activation->ending = *ending;
+    activation->ending = first_ending(activation, ending);
     activation_take_out(activation);
     ready_add(&activation->ready);
 }
@@ -164,12 +157,6 @@ static enum err set_due(struct activation *activation, int64_t at_ns)
 
 /* ---- port calls ---- */
 
-static void log_failed(const struct activation *activation, const char *event, const char *reason)
-{
-    log_write(LOG_WARN, event, LOG_BYTES("producer", source_name(activation->session->producer.inlet.source)),
-              LOG_TEXT("subscription", activation->subscription->id_text), LOG_TEXT("reason", reason));
-}
-
 /* The first member of a shared call starts it. */
 static void start_member(struct activation *activation)
 {
@@ -185,7 +172,7 @@ static void start_member(struct activation *activation)
         if (shared_call_start(activation) == ERR_OK)
             return;
     }
-    log_failed(activation, "activation.not_started", failed.message);
+    activation_log_failed(activation, "activation.not_started", failed.message);
     activation_request_end(activation, &failed);
 }
 
@@ -206,7 +193,7 @@ static void call_start(struct activation *activation)
         return;
     }
     if (!inlet_table_add(session, &activation->own)) {
-        log_failed(activation, "activation.not_started", "out of memory");
+        activation_log_failed(activation, "activation.not_started", "out of memory");
         activation_request_end(activation, &failed);
         return;
     }
@@ -214,10 +201,7 @@ static void call_start(struct activation *activation)
     activation->started_ns = clock_mono_ns();
     params.activation = activation->own.number;
     producer_changed(&session->producer);
-    log_write(
-        LOG_INFO, "activation.started", LOG_BYTES("producer", source_name(session->producer.inlet.source)),
-        LOG_TEXT("subscription", subscription->id_text), LOG_NUMBER("activation", activation->own.number),
-        LOG_NUMBER("epoch", activation->route.inlet->source->epoch));
+    activation_log_started(activation);
     session->port->start(session->port_ctx, &params);
 }
 
@@ -244,11 +228,7 @@ static void call_stop(struct activation *activation)
         return;
     }
     fsm_move(&machine, activation, ACTIVATION_STOPPING);
-    log_write(LOG_INFO, "activation.stopping",
-              LOG_BYTES("producer", source_name(session->producer.inlet.source)),
-              LOG_TEXT("subscription", activation->subscription->id_text),
-              LOG_NUMBER("activation", activation->own.number),
-              LOG_TEXT("reason", fault_reason_name(activation->ctx.reason)));
+    activation_log_stopping(activation);
     session->port->stop(session->port_ctx, activation->own.number, activation->ctx.reason, deadline_ns);
 }
 
@@ -291,6 +271,16 @@ static void drain(struct activation *activation)
     }
 }
 
+/* Its consumer ends. */
+static void end_cancelled(struct activation *activation)
+{
+    const struct ending ending = first_ending(activation, NULL);
+
+    activation->ends = true;
+    activation_take_out(activation);
+    end(activation, &ending);
+}
+
 static void run(struct ready *ready)
 {
     struct activation *activation = container_of(ready, struct activation, ready);
@@ -299,6 +289,10 @@ static void run(struct ready *ready)
         return;
     if (activation->ends)
         end(activation, &activation->ending);
+    else if (activation->session->state == SESSION_GONE)
+        return; /* the request of its end is to come */
+    else if (activation->ctx.state == CTX_CANCELLED)
+        end_cancelled(activation);
     else if (activation->ctx.state == CTX_DRAINING)
         drain(activation);
     else if (activation->state == ACTIVATION_STARTING)
@@ -307,15 +301,10 @@ static void run(struct ready *ready)
 
 static const struct ready_kind ready_kind = {run, call, retain, release};
 
+/* There may be many, so all that it leads to is done when it is the activation's turn. */
 static void on_context_moved(struct ctx *ctx)
 {
-    struct activation *activation = container_of(ctx, struct activation, ctx);
-    const struct ending ending = {.reason = ctx->reason, .state = PRODUCER_ENDED, .notify = true};
-
-    if (ctx->state == CTX_CANCELLED)
-        activation_request_end(activation, &ending);
-    else
-        ready_add(&activation->ready);
+    ready_add(&container_of(ctx, struct activation, ctx)->ready);
 }
 
 static const struct ctx_port ctx_port = {on_context_moved};
@@ -376,7 +365,7 @@ static void retry_later(struct activation *activation)
                                     hub_random_state(activation->subscription->hub));
 
     if (set_due(activation, clock_mono_ns() + wait_ns) != ERR_OK) {
-        log_failed(activation, "activation.not_retried", "out of memory");
+        activation_log_failed(activation, "activation.not_retried", "out of memory");
         end(activation, &failed);
     }
 }
@@ -445,6 +434,6 @@ void activation_due(struct heap_node *node)
 
     if (activation->state == ACTIVATION_STOPPING)
         activation_request_end(activation, &ending);
-    else if (activation->state == ACTIVATION_RETRYING)
+    else if (activation->state == ACTIVATION_RETRYING && activation->session->state != SESSION_GONE)
         retry(activation);
 }

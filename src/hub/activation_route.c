@@ -20,7 +20,10 @@ static void set_paused(void *ctx, bool pause)
 
     atomic_store(&activation->paused, pause);
     atomic_fetch_add(&session->paused, pause ? 1 : -1);
-    session->port->set_paused(session->port_ctx, activation->own.number, pause);
+    pthread_mutex_lock(&session->pause_lock);
+    if (!session->pauses_no_more)
+        session->port->set_paused(session->port_ctx, activation->own.number, pause);
+    pthread_mutex_unlock(&session->pause_lock);
 }
 
 static enum err open_inlet(struct activation *activation)

@@ -2,6 +2,7 @@
  * How the two are bound is the producer's kind's to know. */
 #include "hub/bind.h"
 
+#include "hub/bind_due.h"
 #include "hub/called.h"
 #include "hub/hub_parts.h"
 #include "hub/producer_internal.h"
@@ -43,23 +44,13 @@ enum err bind_pair(struct producer *producer, struct subscription *subscription,
     return producer->kind->bind(producer, subscription, &part, start_point, created);
 }
 
-void bind_subscriptions(struct producer *producer, struct list *created)
+void bind_subscription(struct producer *producer, struct subscription *subscription, struct list *created)
 {
-    if (producer->kind->wildcards) {
-        wildcard_set_add_inlet(hub_wildcards(producer->hub), &producer->inlet);
-        loop_slice_later(hub_loop(producer->hub), hub_report(producer->hub));
-    }
-    producer->bound = ++producer->registry->bound;
-    sorted_each(node, hub_subscriptions_by_id(producer->hub))
-    {
-        struct subscription *subscription = container_of(node, struct subscription, by_id);
-
-        if (subscription->ctx.state != CTX_LIVE || subscription->binds_later)
-            continue;
-        /* Who wants the producer pays for it, not the producer. */
-        if (bind_pair(producer, subscription, subscription->start_point, created) != ERR_OK)
-            ctx_cancel(&subscription->ctx, FAULT_MEMORY_BUDGET);
-        else
-            rebind_producer(producer, subscription);
-    }
+    if (!bind_is_due(producer, subscription))
+        return;
+    /* Who wants the producer pays for it, not the producer. */
+    if (bind_pair(producer, subscription, subscription->start_point, created) != ERR_OK)
+        ctx_cancel(&subscription->ctx, FAULT_MEMORY_BUDGET);
+    else
+        rebind_producer(producer, subscription);
 }

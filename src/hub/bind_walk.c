@@ -40,7 +40,6 @@ struct bind_walk {
     struct subscription *subscription;
     struct resume *resume; /* NULL: live */
     struct start_point start_point;
-    uint64_t until; /* what was bound later has bound the subscription itself */
     struct list created;
     bool all_bound; /* what is left are the sources that are gone */
     bool waits;     /* later portions follow */
@@ -69,7 +68,7 @@ static bool sort_some(struct bind_walk *walk)
     if (resume_sort(walk->resume, STEP_POSITIONS))
         return true;
     subscription->binds_later = false;
-    walk->until = hub_registry(subscription->hub)->bound;
+    subscription->bound_until = hub_registry(subscription->hub)->bound;
     return false;
 }
 
@@ -77,7 +76,7 @@ static enum err bind_one(struct bind_walk *walk, struct producer *producer)
 {
     if (walk->start_point.last > 0)
         inlet_keep_history(&producer->inlet, NULL);
-    if (producer->bound > walk->until || !producer->kind->joinable(producer))
+    if (producer->bound > walk->subscription->bound_until || !producer->kind->joinable(producer))
         return ERR_OK;
     return bind_pair(producer, walk->subscription, &walk->start_point, &walk->created);
 }
@@ -231,7 +230,7 @@ enum err bind_walk_begin(struct subscription *subscription, const struct bind_st
     if (!walk)
         return ERR_NO_MEMORY;
     walk->subscription = subscription;
-    walk->until = registry->bound;
+    subscription->bound_until = registry->bound;
     list_init(&walk->created);
     slice_init(&walk->slice, step);
     if (start->resume)
@@ -283,7 +282,7 @@ void bind_walk_stop(struct subscription *subscription)
     slice_stop(&walk->slice);
     if (!walk->over)
         leave_out_the_rest(walk);
-    activations_discard(&walk->created, PRODUCER_ENDED);
+    list_move_all(&walk->created, &subscription->activations); /* they end with it */
     subscription->bound_due = walk->waits;
     walk_free(walk);
 }

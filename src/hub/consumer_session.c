@@ -50,7 +50,7 @@ static enum err offer(struct session *session, uint64_t number, struct chunk *ch
     pthread_mutex_lock(&session->lock);
     numbered = inlet_table_find(session, number);
     last_number = session->last_number;
-    if (!numbered) {
+    if (!numbered || session->is_over) {
         pthread_mutex_unlock(&session->lock);
         return number > last_number ? ERR_NOT_FOUND : session_drop(chunk);
     }
@@ -70,10 +70,11 @@ static void give_up(struct session *session, uint64_t number, const struct put_w
     (void)waiter;
 }
 
-/* NULL: it has ended. */
+/* NULL: it has ended, or ends with its session. */
 static struct activation *find(struct session *session, uint64_t number)
 {
-    struct numbered_inlet *numbered = inlet_table_get(session, number);
+    struct numbered_inlet *numbered =
+        session->state != SESSION_GONE ? inlet_table_get(session, number) : NULL;
 
     return numbered ? container_of(numbered, struct activation, own) : NULL;
 }

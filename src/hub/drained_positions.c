@@ -7,15 +7,6 @@
 #include "hub/subscription_internal.h"
 #include "route/inlet.h"
 
-static uint32_t inlets_of(const struct wildcard_set *set)
-{
-    uint32_t count = 0;
-
-    for (const struct list *node = set->inlets.next; node != &set->inlets; node = node->next)
-        count++;
-    return count;
-}
-
 static void share(struct wildcard_set *set, const struct drained_positions *positions)
 {
     for (uint32_t i = 0; i < set->count; i++) {
@@ -31,7 +22,7 @@ struct drained_positions *drained_positions_take(struct hub *hub)
 {
     struct wildcard_set *set = &hub->wildcards;
     struct drained_positions *positions =
-        calloc(1, sizeof(*positions) + inlets_of(set) * sizeof(positions->list[0]));
+        calloc(1, sizeof(*positions) + set->inlet_count * sizeof(positions->list[0]));
 
     if (!positions)
         return NULL;

@@ -101,10 +101,11 @@ struct producer {
     char peer[PEER_CAPACITY];
 
     /* Loop only. */
-    bool named;                /* it is in the map */
-    struct peer_count *charge; /* of the peer that the name is charged to; NULL: to nobody */
-    uint64_t charged_bytes;    /* for labels and topics */
-    uint64_t bound;            /* when it was bound: bind_subscriptions() numbers them */
+    bool named;                  /* it is in the map */
+    struct peer_count *charge;   /* of the peer that the name is charged to; NULL: to nobody */
+    uint64_t charged_bytes;      /* for labels and topics */
+    uint64_t bound;              /* when it was bound: bind_subscriptions() numbers them */
+    struct bind_rest *bind_rest; /* subscriptions that are still to be bound; NULL: none */
     struct bindings_end bindings_end;
     struct producer_noted noted;
     struct removal *removal; /* who removes it wants to know what becomes of its calls; NULL: nobody */

@@ -14,7 +14,9 @@
  *   3. The reason of an end is stored in the object. The first hard end wins, also over a gentle
  *      one that came before.
  *   4. A route is taken out at once, and so is a wildcard whose stream may report positions. Only
- *      what follows from that waits. Other wildcards go in the next turn (wildcard_sweep.h).
+ *      what follows from that waits. Other wildcards go in the next turn (wildcard_sweep.h). Where
+ *      very many activations end together, their routes go in slices: their session refuses offers
+ *      at once, or nobody reads the channel any more.
  *   5. A call of the hub that comes from a port changes the object that it names and queues the
  *      rest. The ready_run() that called the port does it.
  *

@@ -29,6 +29,7 @@
 #include "event/filter.h"
 #include "flow/producer_state.h"
 #include "hub/activation_internal.h"
+#include "hub/bind_due.h"
 #include "hub/binding.h"
 #include "hub/bindings_wildcard.h"
 #include "hub/filter_charge.h"
@@ -94,7 +95,6 @@ static void take_back(struct rebind *rebind, enum fault_reason reason)
     ready_add(&rebind->subscription->ready);
 }
 
-/* There is no memory. */
 static void fail(struct rebind *rebind)
 {
     take_back(rebind, FAULT_MEMORY_BUDGET);
@@ -160,7 +160,7 @@ static enum err reselect(struct rebind *rebind, struct producer *producer)
  * gets its events a binding takes over from it. */
 static bool is_due(const struct rebind *rebind, const struct producer *producer)
 {
-    return producer->bound <= rebind->until &&
+    return producer->bound <= rebind->until && !bind_awaits(producer, rebind->subscription) &&
            (producer->kind->joinable(producer) ||
             wildcard_gets(&rebind->subscription->wildcard, &producer->inlet));
 }
@@ -437,7 +437,7 @@ void rebind_stop(struct subscription *subscription)
     subscription->rebind = NULL;
     subscription->seen = NULL;
     slice_stop(&rebind->slice);
-    activations_discard(&rebind->reselection.created, PRODUCER_ENDED);
+    list_move_all(&rebind->reselection.created, &subscription->activations); /* they end with it */
     if (rebind->selects) {
         if (!rebind->changed && rebind->reason == FAULT_NONE)
             rebind->reason = FAULT_DRAINING;

@@ -8,7 +8,7 @@
 #include "event/chunk.h"
 #include "flow/chan_limits.h"
 #include "flow/producer_state.h"
-#include "hub/bind.h"
+#include "hub/bind_rest.h"
 #include "hub/bindings_close.h"
 #include "hub/hub.h"
 #include "hub/hub_parts.h"
@@ -310,7 +310,7 @@ static void publish(struct relayed *relayed, struct producer *holder)
     struct list none;
 
     list_init(&none);
-    bind_subscriptions(&relayed->producer, &none);
+    bind_subscriptions(&relayed->producer, &none, false);
     if (holder)
         registry_remove(holder);
     CHECK(registry_add(&relayed->producer) == ERR_OK); /* there is space: registry_reserve() */

@@ -48,7 +48,7 @@ static enum err offer(struct session *session, uint64_t number, struct chunk *ch
     pthread_mutex_lock(&session->lock);
     struct numbered_inlet *numbered = inlet_table_find(session, number);
     const uint64_t last_number = session->last_number;
-    if (!numbered) {
+    if (!numbered || session->is_over) {
         pthread_mutex_unlock(&session->lock);
         return number > last_number ? ERR_NOT_FOUND : session_drop(chunk);
     }

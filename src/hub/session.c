@@ -82,7 +82,8 @@ enum fault_reason hub_register(struct hub *hub, const struct session_params *par
     if (!session)
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
     if (!older || params->start_first)
-        session_prepare(session, &created);
+        /* Where an older one goes on for a while, no consumer may be without either. */
+        session_prepare(session, &created, older);
     if (charged)
         registry_discharge(charged);
     list_append(hub_sessions(hub), &session->link);

@@ -44,11 +44,15 @@ struct session {
     /* Any thread. */
     _Atomic uint32_t refs;
     _Atomic int32_t paused; /* activations whose producer was asked to pause */
+    /* Held while set_paused() of the port is called. No call of the hub is made under it. */
+    pthread_mutex_t pause_lock;
+    bool pauses_no_more; /* under that lock. GONE: set_paused() is not called any more */
 
     /* Any thread, under `lock`: the inlets by their numbers, see inlet_table.h. */
     pthread_mutex_t lock;
     struct numbered_inlet **slots;
     uint32_t slot_count, active_count;
+    bool is_over; /* GONE: no offer finds an inlet */
     uint64_t last_number;
     struct totals published;
     int64_t last_event_wall_ns;
@@ -71,6 +75,7 @@ struct session {
     struct ending ending; /* GONE: how it ended */
     struct endpoint endpoint;
     struct list activations;          /* by their in_session, in the order of their creation */
+    struct list to_end;               /* GONE: those whose end is still to be requested, by the same */
     struct shared_calls shared_calls; /* BY_REQUEST only */
     uint64_t expired_activations;
 };
@@ -101,8 +106,9 @@ struct session *session_new(struct hub *hub, const struct session_kind *kind,
 extern const struct ready_kind session_ready_kind;
 
 /* Binds a waiting session and everybody who wants it, and notifies nobody. Activations that are to
- * begin are put into *created_out. */
-void session_prepare(struct session *session, struct list *created_out);
+ * begin are put into *created_out. Where there are many, and `at_once` is not set, the last ones
+ * are made when the session is live. */
+void session_prepare(struct session *session, struct list *created_out, bool at_once);
 
 /* The session has its name now: welcome() follows, and the activations begin. After
  * session_prepare() and registry_add(). */

@@ -6,8 +6,9 @@
  *
  * session_close() is called where the session is replaced or removed, and where the hub drains.
  *
- * GONE: nothing more is accepted. Its activations end, then the port is notified (unless it was the
- * port that ended the session), and the name passes on. What is left to come is hub_unregister(),
+ * GONE: nothing more is accepted, and no producer is asked to pause any more. Its activations end,
+ * some in each step, then the port is notified (unless it was the port that ended the session), and
+ * the name passes on. What is left to come is hub_unregister(),
  * offers that still run, and put waiters. A session that is CLOSING keeps its name, unless it
  * was removed, or a newer one took the name at once (START_FIRST). */
 #include "base/clock.h"
@@ -15,7 +16,7 @@
 #include "base/log.h"
 #include "flow/producer_state.h"
 #include "hub/activation_internal.h"
-#include "hub/bind.h"
+#include "hub/bind_rest.h"
 #include "hub/bindings_close.h"
 #include "hub/hub_parts.h"
 #include "hub/producer_change.h"
@@ -25,6 +26,9 @@
 #include "hub/session_kind.h"
 #include "hub/shared_call.h"
 #include "route/inlet.h"
+
+/* Activations whose end one step requests. */
+#define STEP_ENDS 64u
 
 static const struct fsm machine = {
     .name = "session",
@@ -41,13 +45,14 @@ static struct bytes name_of(const struct session *session)
 
 /* ---- the beginning ---- */
 
-void session_prepare(struct session *session, struct list *created)
+void session_prepare(struct session *session, struct list *created, bool at_once)
 {
     list_init(created);
-    bind_subscriptions(&session->producer, created);
+    bind_subscriptions(&session->producer, created, !at_once && !session->kind->producer.wildcards);
 }
 
-/* The routes are there already, so what is published from now on reaches everybody. */
+/* The routes are there already, so what is published from now on reaches everybody. A session with
+ * activations publishes nothing before it is told of one, so the last ones may begin later. */
 void session_go_live(struct session *session, struct list *created)
 {
     fsm_move(&machine, session, SESSION_LIVE);
@@ -59,6 +64,7 @@ void session_go_live(struct session *session, struct list *created)
     producer_added(&session->producer);
     ready_add(&session->ready);
     activations_begin(created);
+    bind_rest_begin(&session->producer);
 }
 
 /* Makes space for the session's name, which is free. Since it became free another entry may have
@@ -88,7 +94,7 @@ static void take_free_name(struct session *session)
         session_over(session, &refused, true);
         return;
     }
-    session_prepare(session, &created);
+    session_prepare(session, &created, false);
     CHECK(registry_add(&session->producer) == ERR_OK); /* there is space */
     session_go_live(session, &created);
 }
@@ -104,6 +110,30 @@ static void bindings_ended(struct producer *producer)
     ready_add(&session->ready);
     session_release(session);
     ready_run(list);
+}
+
+/* From now on offers are dropped, and the port hears of no pause. */
+static void refuse_offers(struct session *session)
+{
+    pthread_mutex_lock(&session->lock);
+    session->is_over = true;
+    pthread_mutex_unlock(&session->lock);
+    pthread_mutex_lock(&session->pause_lock);
+    session->pauses_no_more = true;
+    pthread_mutex_unlock(&session->pause_lock);
+}
+
+/* Returns whether more are left. */
+static bool end_some_activations(struct session *session)
+{
+    struct list *node;
+
+    for (uint32_t left = STEP_ENDS; left > 0 && (node = list_first(&session->to_end)); left--) {
+        list_remove(node);
+        list_append(&session->activations, node);
+        activation_request_end(container_of(node, struct activation, in_session), &session->ending);
+    }
+    return !list_empty(&session->to_end);
 }
 
 void session_over(struct session *session, const struct ending *ending, bool notify)
@@ -124,8 +154,10 @@ void session_over(struct session *session, const struct ending *ending, bool not
     if (session->predecessor)
         session->predecessor->successor = NULL;
     session->predecessor = NULL;
-    list_each(node, safe, &session->activations)
-        activation_request_end(container_of(node, struct activation, in_session), ending);
+    bind_rest_stop(&session->producer);
+    refuse_offers(session);
+    list_move_all(&session->activations, &session->to_end);
+    (void)end_some_activations(session); /* run_gone() goes on */
     if (!bindings_end(&session->producer, &end))
         session_retain(session);
     ready_add(&session->ready);
@@ -200,6 +232,7 @@ void session_close(struct session *session, enum fault_reason reason, int64_t de
     if (session->state == SESSION_CLOSING)
         return;
     fsm_move(&machine, session, SESSION_CLOSING);
+    bind_rest_stop(&session->producer);
     session->closing_reason = reason;
     producer_changed(&session->producer);
     if (session->kind->shared_call_ready) {
@@ -224,6 +257,15 @@ static void run_closing(struct session *session)
         session_over(session, &ending, true);
 }
 
+static void run_gone(struct session *session)
+{
+    if (end_some_activations(session))
+        ready_add(&session->ready);
+    else if (!session->concluded && list_empty(&session->activations) &&
+             bindings_are_gone(&session->producer.inlet))
+        conclude(session);
+}
+
 static void run(struct ready *ready)
 {
     struct session *session = container_of(ready, struct session, ready);
@@ -241,9 +283,7 @@ static void run(struct ready *ready)
         run_closing(session);
         break;
     case SESSION_GONE:
-        if (!session->concluded && list_empty(&session->activations) &&
-            bindings_are_gone(&session->producer.inlet))
-            conclude(session);
+        run_gone(session);
         break;
     }
 }

@@ -73,6 +73,7 @@ static void session_free(struct session *session)
 {
     producer_fini(&session->producer);
     pthread_mutex_destroy(&session->lock);
+    pthread_mutex_destroy(&session->pause_lock);
     free(session->slots);
     map_fini(&session->shared_calls.by_request);
     peer_counts_fini(&session->shared_calls.peers);
@@ -119,8 +120,10 @@ struct session *session_new(struct hub *hub, const struct session_kind *kind,
     session->deadline_ns = INT64_MAX;
     atomic_init(&session->refs, 1);
     CHECK(pthread_mutex_init(&session->lock, NULL) == 0);
+    CHECK(pthread_mutex_init(&session->pause_lock, NULL) == 0);
     list_init(&session->link);
     list_init(&session->activations);
+    list_init(&session->to_end);
     list_init(&session->shared_calls.all);
     session->shared_calls.ignore_requests = params->same_request;
     ready_init(&session->ready, ready_kind, hub_ready(hub));

@@ -38,17 +38,12 @@
 #include "hub/kept_memory.h"
 #include "hub/producer_internal.h"
 #include "hub/rebind.h"
+#include "hub/subscription_ends.h"
 #include "hub/subscription_internal.h"
 #include "hub/subscription_log.h"
 
 /* A stream that ends by itself has time: as long as a drain may last. */
 #define ALL_ENDED_DRAIN_NS (3600 * NS_PER_S)
-
-static void request_ends(struct subscription *subscription, const struct ending *ending)
-{
-    list_each(node, safe, &subscription->activations)
-        activation_request_end(container_of(node, struct activation, in_subscription), ending);
-}
 
 static void release(struct ready *ready)
 {
@@ -121,13 +116,19 @@ static void begin_drain(struct subscription *subscription)
         delay_ns <= 0 || timer_start(subscription->hub->loop, &subscription->deadline, delay_ns) != ERR_OK;
 }
 
+static void end_late_activations(struct subscription *subscription)
+{
+    if (!subscription->late_ends)
+        subscription_end_activations(subscription);
+    else if (subscription_end_some(subscription))
+        ready_add(&subscription->ready);
+    subscription->late_ends = true;
+}
+
 static void run_draining(struct subscription *subscription)
 {
-    const struct ending expired = {
-        .reason = subscription->ctx.reason, .state = PRODUCER_ENDED, .notify = true, .expired = true};
-
     if (subscription->late && subscription->activation_count > 0) {
-        request_ends(subscription, &expired); /* each of them brings the subscription back here */
+        end_late_activations(subscription); /* each of them brings the subscription back here */
         return;
     }
     if (bindings_left(subscription) && !subscription->late)
@@ -206,8 +207,10 @@ static void run(struct ready *ready)
     struct subscription *subscription = container_of(ready, struct subscription, ready);
 
     if (subscription->unsubscribed) {
-        if (subscription->activation_count == 0 && !bindings_left(subscription) &&
-            !subscription->wildcard.in_set && !subscription->left)
+        if (subscription_end_some(subscription))
+            ready_add(ready);
+        else if (subscription->activation_count == 0 && !bindings_left(subscription) &&
+                 !subscription->wildcard.in_set && !subscription->left)
             leave(subscription);
         return;
     }
@@ -283,6 +286,7 @@ static void discard(struct subscription *subscription)
         return;
     bind_walk_stop(subscription);
     rebind_stop(subscription);
+    activations_discard(&subscription->activations, PRODUCER_ENDED);
     bindings_detach_now(subscription);
     give_back_charge(subscription);
     release(&subscription->ready);
@@ -310,6 +314,7 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
     list_init(&subscription->spare_bindings);
     subscription->generation = 1;
     list_init(&subscription->activations);
+    list_init(&subscription->to_end);
     subscription->chan = chan_new(&params->limits, &params->callbacks);
     if (params->request.size > 0)
         subscription->request = shared_bytes_new(params->request);
@@ -416,8 +421,6 @@ void hub_give_up(struct subscription *subscription)
 
 void hub_unsubscribe(struct subscription *subscription, enum fault_reason reason)
 {
-    const struct ending ending = {
-        .reason = reason != FAULT_NONE ? reason : FAULT_FINISHED, .state = PRODUCER_ENDED, .notify = true};
     struct ready_list *list = subscription->ready.list;
 
     subscription->unsubscribed = true;
@@ -427,7 +430,7 @@ void hub_unsubscribe(struct subscription *subscription, enum fault_reason reason
     bind_walk_stop(subscription);
     rebind_stop(subscription);
     bindings_detach(subscription);
-    request_ends(subscription, &ending);
+    subscription_end_activations(subscription);
     ready_add(&subscription->ready);
     ready_run(list);
 }

@@ -13,6 +13,7 @@
 #include "base/sorted.h"
 #include "event/filter.h"
 #include "flow/chan_limits.h"
+#include "hub/hub_parts.h"
 #include "hub/left_positions.h"
 #include "hub/ready.h"
 #include "hub/subscription_port.h"
@@ -45,9 +46,10 @@ struct subscription {
     struct bind_walk *walk;    /* binds it to the producers that are there; NULL: it is over */
     /* What it wants of the time before, while the walk goes on; else NULL. */
     const struct start_point *start_point;
-    bool binds_later;  /* the walk binds the producers that are added now */
-    bool bound_due;    /* it was over after hub_subscribe(), and bound() is to be called */
-    bool selected_due; /* selected() is to be called, with this reason */
+    uint64_t bound_until; /* its walk binds the producers up to this number (producer->bound) */
+    bool binds_later;     /* the walk binds the producers that are added now */
+    bool bound_due;       /* it was over after hub_subscribe(), and bound() is to be called */
+    bool selected_due;    /* selected() is to be called, with this reason */
     enum fault_reason selected_reason;
     /* To shared producers. The loop changes these under the lock of the hub's wildcard set. */
     struct wildcard wildcard;   /* it wants everything, unless a select has changed that */
@@ -69,6 +71,7 @@ struct subscription {
     struct slice detach; /* takes the bindings out */
     bool detaching;      /* `detach` waits for its turn; it holds a reference */
     struct list activations;
+    struct list to_end; /* activations whose end is still to be requested */
     uint32_t activation_count;
     uint32_t expired_activations; /* they did not stop in time */
     bool ends_with_activations;
@@ -78,6 +81,7 @@ struct subscription {
     bool is_added; /* that was reported */
     bool closing_called, abort_called;
     bool late;                     /* the deadline of the gentle end has passed */
+    bool late_ends;                /* and its activations end for that */
     bool unsubscribed;             /* the port is not called any more */
     bool left_called;              /* left() of the port */
     bool left;                     /* unsubscribed, and the hub does not know it any more */
@@ -103,7 +107,8 @@ struct subscription *subscription_after(struct hub *hub, struct bytes id);
 /* How many producers it gets events of. */
 static inline uint32_t subscription_producers(const struct subscription *subscription)
 {
-    return subscription->wildcard.inlet_count + subscription->binding_count + subscription->activation_count;
+    return wildcard_inlets(hub_wildcards(subscription->hub), &subscription->wildcard) +
+           subscription->binding_count + subscription->activation_count;
 }
 
 /* NULL: *fault says SUBSCRIPTION_NOT_FOUND. */

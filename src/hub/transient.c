@@ -15,7 +15,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "flow/producer_state.h"
-#include "hub/bind.h"
+#include "hub/bind_rest.h"
 #include "hub/binding.h"
 #include "hub/bindings_close.h"
 #include "hub/hub.h"
@@ -285,7 +285,7 @@ static enum err bind_and_publish(struct producer *producer)
     struct list none;
 
     list_init(&none);
-    bind_subscriptions(producer, &none);
+    bind_subscriptions(producer, &none, false);
     if (registry_add(producer) == ERR_OK)
         return ERR_OK;
     bindings_close(producer, PRODUCER_REMOVED, 0, NULL);

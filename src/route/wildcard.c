@@ -49,8 +49,7 @@ static void swap(struct wildcard_set *set)
 
 void wildcard_set_add_inlet(struct wildcard_set *set, struct inlet *inlet)
 {
-    for (uint32_t i = 0; i < set->count; i++)
-        set->present[i].wildcard->inlet_count++;
+    set->common_inlets++;
     count_add(COUNT_LIVE_ROUTES, set->count);
     pthread_mutex_lock(&set->lock);
     pthread_mutex_lock(&inlet->lock);
@@ -79,8 +78,9 @@ void wildcard_set_remove_inlet(struct wildcard_set *set, struct inlet *inlet, co
     pthread_mutex_unlock(&inlet->lock);
     inlet_report_end(set, inlet, count, end);
     pthread_mutex_unlock(&set->lock);
-    for (uint32_t i = 0; i < count; i++)
-        set->present[i].wildcard->inlet_count--;
+    set->common_inlets--;
+    for (uint32_t i = count; i < set->count; i++)
+        set->present[i].wildcard->own_inlets++; /* it came when the inlet took no more */
     count_add(COUNT_LIVE_ROUTES, -(int64_t)count);
 }
 
@@ -128,7 +128,8 @@ static enum err reserve(struct wildcard_set *set)
 /* Puts a wildcard at the end of the list. There is space. */
 static void put_in(struct wildcard_set *set, struct wildcard *wildcard, struct chan *chan)
 {
-    *wildcard = (struct wildcard){.chan = chan, .index = set->count, .in_set = true};
+    *wildcard = (struct wildcard){
+        .chan = chan, .own_inlets = 0 - set->common_inlets, .index = set->count, .in_set = true};
     list_init(&wildcard->link);
     if (set->count > 0)
         memcpy(set->spare, set->present, set->count * sizeof(*set->spare));
@@ -166,12 +167,12 @@ enum err wildcard_add(struct wildcard_set *set, struct wildcard *wildcard, struc
         inlet->wildcards = set->present;
         if (may_join) {
             inlet->wildcard_count = set->count;
-            wildcard->inlet_count++;
+            wildcard->own_inlets++;
             shared_state(chan, inlet->source, &inlet->source_state);
         }
         pthread_mutex_unlock(&inlet->lock);
     }
-    count_add(COUNT_LIVE_ROUTES, wildcard->inlet_count);
+    count_add(COUNT_LIVE_ROUTES, wildcard_inlets(set, wildcard));
     return ERR_OK;
 }
 
@@ -194,9 +195,9 @@ enum err wildcard_take_over(struct wildcard_set *set, struct wildcard *wildcard,
         route_hand_over(route);
         inlet->wildcard_count++;
         pthread_mutex_unlock(&inlet->lock);
-        wildcard->inlet_count++;
+        wildcard->own_inlets++;
     }
-    count_add(COUNT_LIVE_ROUTES, wildcard->inlet_count);
+    count_add(COUNT_LIVE_ROUTES, wildcard_inlets(set, wildcard));
     return ERR_OK;
 }
 
@@ -216,8 +217,8 @@ static void take_out(struct wildcard_set *set, struct wildcard *wildcard, bool h
     swap(set);
     for (uint32_t i = index; i < set->count; i++)
         set->present[i].wildcard->index = i;
+    count_add(COUNT_LIVE_ROUTES, -(int64_t)wildcard_inlets(set, wildcard));
     wildcard->in_set = false;
-    count_add(COUNT_LIVE_ROUTES, -(int64_t)wildcard->inlet_count);
 }
 
 /* An inlet that the wildcard could not join has an older and shorter part of the list. */
@@ -244,7 +245,6 @@ void wildcard_remove(struct wildcard_set *set, struct wildcard *wildcard, bool h
             left(ctx, inlet);
         pthread_mutex_unlock(&inlet->lock);
     }
-    wildcard->inlet_count = 0;
 }
 
 void wildcard_abandon(struct wildcard_set *set, struct wildcard *wildcard)
@@ -255,7 +255,8 @@ void wildcard_abandon(struct wildcard_set *set, struct wildcard *wildcard)
     list_append(&set->abandoned, &wildcard->link);
 }
 
-/* Makes the list without the abandoned wildcards the present one. */
+/* Makes the list without the abandoned wildcards the present one. These have the index of the one
+ * behind them now. */
 static void leave_out_abandoned(struct wildcard_set *set)
 {
     uint32_t count = 0;
@@ -263,10 +264,9 @@ static void leave_out_abandoned(struct wildcard_set *set)
     for (uint32_t i = 0; i < set->count; i++) {
         struct wildcard *wildcard = set->present[i].wildcard;
 
-        if (wildcard->abandoned)
-            continue;
         wildcard->index = count;
-        set->spare[count++] = set->present[i];
+        if (!wildcard->abandoned)
+            set->spare[count++] = set->present[i];
     }
     set->count = count;
     swap(set);
@@ -276,8 +276,6 @@ static void leave_out_abandoned(struct wildcard_set *set)
  * one. */
 static uint32_t place_now(const struct wildcard_set *set, uint32_t place, uint32_t count)
 {
-    while (place < count && set->spare[place].wildcard->abandoned)
-        place++;
     return place < count ? set->spare[place].wildcard->index : set->count;
 }
 
@@ -307,8 +305,7 @@ void wildcard_sweep(struct wildcard_set *set, struct list *gone)
     while ((node = list_first(&set->abandoned))) {
         struct wildcard *wildcard = container_of(node, struct wildcard, link);
 
-        count_add(COUNT_LIVE_ROUTES, -(int64_t)wildcard->inlet_count);
-        wildcard->inlet_count = 0;
+        count_add(COUNT_LIVE_ROUTES, -(int64_t)wildcard_inlets(set, wildcard));
         wildcard->in_set = wildcard->abandoned = false;
         list_remove(node);
         list_append(gone, node);

@@ -14,8 +14,8 @@
 /* Embedded by its owner, who holds the channel as long as it is in a set. */
 struct wildcard {
     struct chan *chan;
-    uint32_t inlet_count; /* whose events it gets */
-    uint32_t index;       /* in set->present */
+    uint32_t own_inlets; /* wildcard_inlets() has more; below zero it wraps */
+    uint32_t index;      /* in set->present */
     bool in_set;
     bool abandoned;   /* wildcard_sweep() takes it out; changed under the set's lock */
     struct list link; /* in set->abandoned */
@@ -30,7 +30,10 @@ struct wildcard_set {
     pthread_mutex_t others;
     struct list inlets;   /* struct inlet, by in_set */
     uint32_t inlet_count; /* of `inlets` */
-    uint64_t removals;    /* how many inlets were taken out; control thread only */
+    /* Control thread only: inlets that count for every wildcard, besides its own ones. So an inlet
+     * that comes or goes need not go over all wildcards. */
+    uint32_t common_inlets;
+    uint64_t removals; /* how many inlets were taken out; control thread only */
 
     struct list reports; /* struct inlet_report; as `inlets` */
     /* All of what was to be reported of the inlet is reported. Not under the set's lock. */
@@ -42,5 +45,11 @@ struct wildcard_set {
     struct wildcard_entry *present, *spare;
     uint32_t count, capacity;
 };
+
+/* How many inlets the wildcard gets the events of. Control thread only. */
+static inline uint32_t wildcard_inlets(const struct wildcard_set *set, const struct wildcard *wildcard)
+{
+    return wildcard->in_set ? wildcard->own_inlets + set->common_inlets : 0;
+}
 
 #endif

@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#include "hub/bind.h"
+#include "hub/bind_rest.h"
 #include "hub/binding.h"
 #include "hub/bindings_close.h"
 #include "hub/hub_parts.h"
@@ -90,7 +90,7 @@ static struct keeper *keeper_open(struct hub_fixture *fixture, const char *name)
                                &start, "keeper"),
                  ERR_OK);
     cr_assert_eq(registry_reserve(hub_registry(fixture->hub), NO_PEER, NULL, &fault), FAULT_NONE);
-    bind_subscriptions(&keeper->producer, &none);
+    bind_subscriptions(&keeper->producer, &none, false);
     cr_assert_eq(registry_add(&keeper->producer), ERR_OK);
     return keeper;
 }
