@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "base/budget.h"
 #include "base/clock.h"
 #include "server/dial/upstream_guard.h"
 #include "server/dial/upstream_tls.h"
@@ -20,12 +19,11 @@
 #define KEEPALIVE_TIME_MS 300000
 #define MAX_FRAME_BYTES (256 << 10)
 #define MAX_READ_CHUNK_BYTES (256 << 10)
-#define LOOKAHEAD_BYTES 65535
 
-/* What a connection keeps of the process's memory, as it was measured, and what it has not read. */
+/* What a connection keeps of the process's memory, as it was measured. Each of its calls keeps
+ * CONNECTION_CALL_BYTES more. */
 #define CONNECTION_BYTES (UINT64_C(54) << 10)
 #define TLS_BYTES (UINT64_C(90) << 10)
-#define CALL_BYTES ((UINT64_C(14) << 10) + LOOKAHEAD_BYTES)
 
 static grpc_arg number(const char *key, int64_t value)
 {
@@ -43,7 +41,7 @@ static grpc_arg text(const char *key, const char *value)
  * ends calls at random, so each call has what its largest message takes. */
 static void size_quota(const struct connection *connection)
 {
-    const uint64_t call_bytes = connection->of->max_message_bytes + LOOKAHEAD_BYTES;
+    const uint64_t call_bytes = connection->of->max_message_bytes + CONNECTION_LOOKAHEAD_BYTES;
 
     grpc_resource_quota_resize(connection->quota, (size_t)(connection->calls * call_bytes + MIN_QUOTA_BYTES));
 }
@@ -63,7 +61,7 @@ static grpc_channel *channel_new(struct connection *connection)
     args[count++] = number(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, connect_ms + CORE_CONNECT_EXTRA_MS);
     args[count++] = number(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, CORE_BACKOFF_MS);
     args[count++] = number(GRPC_ARG_HTTP2_BDP_PROBE, 0);
-    args[count++] = number(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, LOOKAHEAD_BYTES);
+    args[count++] = number(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, CONNECTION_LOOKAHEAD_BYTES);
     args[count++] = number(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, MAX_FRAME_BYTES);
     args[count++] = number(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, MAX_READ_CHUNK_BYTES);
     args[count++] = number(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);
@@ -102,16 +100,12 @@ void connections_init(struct connections *connections)
     connections->max_calls = MAX_CONNECTION_CALLS;
 }
 
-/* Takes what one more call needs from the budget. */
-static bool add_call(struct connection *connection)
+static struct connection *add_call(struct connection *connection)
 {
-    if (!budget_take(COUNT_LIVE_UPSTREAM_BYTES, CALL_BYTES))
-        return false;
-    connection->budget_bytes += CALL_BYTES;
     connection->calls++;
     if (connection->quota)
         size_quota(connection);
-    return true;
+    return connection;
 }
 
 static bool is_of_present_version(const struct connection *connection)
@@ -182,20 +176,21 @@ static void on_yield(struct dial_slot *slot)
     }
 }
 
-static struct connection *connection_new(struct connections *connections)
+static struct connection *connection_new(struct connections *connections, struct peer_key payer,
+                                         struct fault *fault)
 {
     const uint64_t bytes = CONNECTION_BYTES + (connections->tls ? TLS_BYTES : 0);
-    struct connection *connection = NULL;
+    struct connection *connection = calloc(1, sizeof(*connection));
 
-    if (!budget_take(COUNT_LIVE_UPSTREAM_BYTES, bytes))
-        return NULL;
-    connection = calloc(1, sizeof(*connection));
     if (!connection) {
-        budget_give(COUNT_LIVE_UPSTREAM_BYTES, bytes);
+        fault_set(fault, FAULT_MEMORY_BUDGET, "upstream call", "");
+        return NULL;
+    }
+    if (upstream_cost_add(connections->costs, &connection->cost, payer, bytes, fault)) {
+        free(connection);
         return NULL;
     }
     connection->of = connections;
-    connection->budget_bytes = bytes;
     list_init(&connection->link);
     list_init(&connection->calls_waiting);
     list_init(&connection->calls_dialling);
@@ -215,28 +210,26 @@ static void connection_free(struct connection *connection)
         grpc_resource_quota_unref(connection->quota);
     upstream_guard_release(connection->guard);
     dial_slot_leave(connection->of->slots, &connection->slot);
-    budget_give(COUNT_LIVE_UPSTREAM_BYTES, connection->budget_bytes);
+    upstream_cost_give_back(connection->of->costs, &connection->cost);
     free(connection);
 }
 
-struct connection *connection_enter(struct connections *connections)
+struct connection *connection_enter(struct connections *connections, struct peer_key payer,
+                                    struct fault *fault)
 {
     struct connection *connection;
 
     list_each(node, safe, &connections->all) {
         connection = container_of(node, struct connection, link);
         if (connection->calls < connections->max_calls && is_of_present_version(connection))
-            return add_call(connection) ? connection : NULL;
+            return add_call(connection);
     }
-    connection = connection_new(connections);
+    connection = connection_new(connections, payer, fault);
     if (!connection)
         return NULL;
-    if (!add_call(connection)) {
-        connection_free(connection);
-        return NULL;
-    }
     list_append(&connections->all, &connection->link);
     atomic_fetch_add(&connections->begun, 1);
+    (void)add_call(connection);
     dial_slot_request(connections->slots, &connection->slot);
     return connection;
 }
@@ -289,8 +282,6 @@ void connection_leave(struct connection *connection, bool was_accepted, bool is_
         connection_free(connection);
         return;
     }
-    connection->budget_bytes -= CALL_BYTES;
-    budget_give(COUNT_LIVE_UPSTREAM_BYTES, CALL_BYTES);
     if (connection->quota)
         size_quota(connection);
 }

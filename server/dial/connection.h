@@ -12,11 +12,17 @@
 #include "base/list.h"
 #include "server/dial/dial_slots.h"
 #include "server/dial/tls_turns.h"
+#include "server/dial/upstream_cost.h"
 
 #include <grpc/grpc.h>
 
 /* Calls that share a connection: more than many servers allow would only wait. */
 #define MAX_CONNECTION_CALLS 100u
+
+/* What a call keeps of the process's memory, as it was measured, and what it has not read. Whoever
+ * opens one charges it (upstream_cost.h). */
+#define CONNECTION_LOOKAHEAD_BYTES 65535
+#define CONNECTION_CALL_BYTES ((UINT64_C(14) << 10) + CONNECTION_LOOKAHEAD_BYTES)
 
 struct h2guard_limits;
 struct upstream_guard;
@@ -28,6 +34,7 @@ struct connections {
     struct upstream_tls *tls;           /* NULL: plaintext */
     struct tls_turns *turns;            /* of the thread */
     struct dial_slots *slots;           /* of the thread */
+    struct upstream_costs *costs;       /* of all endpoints */
     const struct h2guard_limits *guard; /* for plaintext; NULL: no socket is watched */
     int64_t connect_timeout_ns;
     uint64_t max_message_bytes;
@@ -44,8 +51,8 @@ struct connection {
     grpc_channel *channel;      /* NULL: it has not begun */
     grpc_resource_quota *quota; /* grows with the calls */
     uint32_t calls, accepted_calls;
-    bool was_accepted;     /* one call at least was */
-    uint64_t budget_bytes; /* what it has of the memory budget */
+    bool was_accepted; /* one call at least was */
+    struct upstream_cost cost;
     struct dial_slot slot;
     struct tls_turn turn;
     uint64_t tls_version;         /* of its credentials */
@@ -66,9 +73,11 @@ struct connection_call {
 
 void connections_init(struct connections *connections);
 
-/* A connection for one more call: connection_leave() must follow. NULL: memory or the memory budget
- * is used up. */
-struct connection *connection_enter(struct connections *connections);
+/* A connection for one more call: connection_leave() must follow. `payer` is charged where it is a
+ * new one (upstream_cost.h). NULL: memory, the budget or the payer's share of it is used up, and
+ * *fault says which. */
+struct connection *connection_enter(struct connections *connections, struct peer_key payer,
+                                    struct fault *fault);
 
 /* Adds the call that has entered. begun() is called now, or where the connection has to wait for
  * its turn, later. A call that has ended removes its link before connection_leave(). */

@@ -14,6 +14,7 @@
 #include "server/dial/endpoint_check.h"
 #include "server/dial/resolver.h"
 #include "server/dial/upstream.h"
+#include "server/dial/upstream_cost.h"
 #include "server/dial/upstream_tls.h"
 #include "server/reflect/catalog.h"
 
@@ -26,6 +27,7 @@ struct dial {
     struct resolver *resolver;
     struct dial_turns turns;
     struct catalog catalog;
+    struct upstream_costs costs;
     struct upstream_thread threads[MAX_THREADS];
     size_t thread_count, next_thread;
     size_t dialled;
@@ -45,10 +47,12 @@ struct dial *dial_new(struct loop *loop, struct hub *hub, const char *allow)
     dial->allow = allow;
     dial_turns_init(&dial->turns, loop);
     catalog_init(&dial->catalog, loop);
+    upstream_costs_init(&dial->costs, loop);
     dial->resolver = resolver_new(loop);
     if (dial->resolver)
         return dial;
     catalog_fini(&dial->catalog);
+    upstream_costs_fini(&dial->costs);
     free(dial);
     return NULL;
 }
@@ -60,6 +64,7 @@ void dial_free(struct dial *dial)
     CHECK(dial->dialled == 0);
     dial_turns_fini(&dial->turns);
     catalog_fini(&dial->catalog);
+    upstream_costs_fini(&dial->costs);
     resolver_free(dial->resolver);
     for (size_t i = 0; i < dial->thread_count; i++)
         framing_fini(&dial->threads[i].scan);
@@ -262,6 +267,7 @@ static enum fault_reason add_endpoint(void *ctx, const struct endpoint_params *p
                                        .guard = dial->guard,
                                        .turns = &dial->turns,
                                        .catalog = &dial->catalog,
+                                       .costs = &dial->costs,
                                        .gone = gone,
                                        .ctx = dial};
     const enum fault_reason reason = endpoint_add(&home, params, place, owner, dialled_out, fault);

@@ -170,7 +170,8 @@ static void ended(void *ctx, struct upstream *upstream, const struct upstream_en
 
 static const struct upstream_port upstream_port = {.accepted = accepted, .ended = ended};
 
-bool endpoint_start_call(struct endpoint *endpoint, const struct activation_params *params)
+enum fault_reason endpoint_start_call(struct endpoint *endpoint, const struct activation_params *params,
+                                      struct fault *fault)
 {
     const struct upstream_target target = {.session = endpoint->session,
                                            .activation = params->activation,
@@ -178,21 +179,21 @@ bool endpoint_start_call(struct endpoint *endpoint, const struct activation_para
                                            .request = params->request,
                                            .subscription_id = params->subscription_id,
                                            .deadline_ns = params->deadline_ns,
-                                           .called = params->called};
-    struct upstream *upstream = upstream_new(&endpoint->plan.calls, &target, &upstream_port, endpoint);
+                                           .called = params->called,
+                                           .payer = params->payer};
+    struct upstream *upstream = upstream_new(&endpoint->plan.calls, &target, &upstream_port, endpoint, fault);
     bool is_added = false;
 
-    if (upstream) {
-        struct map_node *node = &upstream_places(upstream)->by_activation;
-
-        node->key = activation_key(upstream_activation(upstream));
-        pthread_mutex_lock(&endpoint->lock);
-        is_added = map_add(&endpoint->by_activation, node) == ERR_OK;
-        pthread_mutex_unlock(&endpoint->lock);
-    }
+    if (!upstream)
+        return fault->reason;
+    struct map_node *node = &upstream_places(upstream)->by_activation;
+    node->key = activation_key(upstream_activation(upstream));
+    pthread_mutex_lock(&endpoint->lock);
+    is_added = map_add(&endpoint->by_activation, node) == ERR_OK;
+    pthread_mutex_unlock(&endpoint->lock);
     if (!is_added) {
         upstream_discard(upstream);
-        return false;
+        return fault_set(fault, FAULT_MEMORY_BUDGET, "upstream call", "");
     }
     list_append(&endpoint->calls, &upstream_places(upstream)->in_endpoint);
     endpoint->call_count++;
@@ -202,7 +203,7 @@ bool endpoint_start_call(struct endpoint *endpoint, const struct activation_para
     } else {
         upstream_begin(upstream);
     }
-    return true;
+    return FAULT_NONE;
 }
 
 /* A call that was not opened ends at once. */
@@ -237,18 +238,23 @@ static void welcome(void *ctx, uint64_t epoch)
     (void)epoch;
     endpoint_cascade_begin(&endpoint->cascade, endpoint->session);
     if (endpoint->mode == SESSION_SHARED)
-        lasting_call_begin(endpoint, 0, NULL);
+        lasting_call_begin(endpoint, &(struct activation_params){.activation = 0});
 }
 
+/* It is tried again, but for a call that it answers: there may be space then. */
 static void start(void *ctx, const struct activation_params *params)
 {
     struct endpoint *endpoint = ctx;
+    struct fault fault;
+    char text[PEER_WORDS_BYTES];
 
-    if (endpoint->mode == SESSION_BY_REQUEST)
-        lasting_call_begin(endpoint, params->activation, params->request);
-    else if (!endpoint_start_call(endpoint, params))
-        session_end(endpoint->session, params->activation, CODE_RESOURCE_EXHAUSTED, "out of memory",
-                    SESSION_END_BY_CODE);
+    if (endpoint->mode == SESSION_BY_REQUEST) {
+        lasting_call_begin(endpoint, params);
+    } else if (endpoint_start_call(endpoint, params, &fault)) {
+        (void)fault_message(&fault, text, sizeof(text));
+        session_end(endpoint->session, params->activation, (uint32_t)fault_code(fault.reason), text,
+                    params->called ? SESSION_END_FINAL : SESSION_END_BY_CODE);
+    }
 }
 
 static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64_t deadline_ns)
@@ -340,6 +346,7 @@ static struct endpoint *endpoint_new(const struct endpoint_home *home, const str
     endpoint->random = (uint64_t)clock_mono_ns();
     endpoint->plan.calls.thread = home->thread;
     endpoint->plan.calls.loop = home->loop;
+    endpoint->plan.calls.costs = home->costs;
     endpoint->cascade.emptied = endpoint->schema.emptied = emptied;
     endpoint->cascade.ctx = endpoint->schema.ctx = endpoint;
     list_init(&endpoint->calls);
@@ -353,6 +360,7 @@ static struct endpoint *endpoint_new(const struct endpoint_home *home, const str
         endpoint_free(endpoint);
         return NULL;
     }
+    endpoint->plan.connections.costs = home->costs;
     endpoint->plan.connections.tls = home->tls;
     endpoint->plan.connections.guard = home->guard;
     endpoint->plan.connections.turns = &home->thread->turns;

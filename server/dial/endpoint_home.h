@@ -8,6 +8,7 @@ struct dialled;
 struct h2guard_limits;
 struct hub;
 struct loop;
+struct upstream_costs;
 struct upstream_thread;
 struct upstream_tls;
 
@@ -18,6 +19,7 @@ struct endpoint_home {
     struct upstream_tls *tls;           /* NULL: plaintext */
     const struct h2guard_limits *guard; /* of its connections; NULL: none */
     struct dial_turns *turns;           /* of all endpoints */
+    struct upstream_costs *costs;       /* the same */
     struct catalog *catalog;            /* of what they serve */
     /* An endpoint is gone. */
     void (*gone)(void *ctx, struct dialled *dialled);

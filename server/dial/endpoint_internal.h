@@ -53,8 +53,10 @@ static inline struct bytes activation_key(const uint64_t *activation)
     return (struct bytes){(const uint8_t *)activation, sizeof(*activation)};
 }
 
-/* Opens an upstream call for an activation, or a lasting call. False: memory ran out. */
-MUST_CHECK bool endpoint_start_call(struct endpoint *endpoint, const struct activation_params *params);
+/* Opens an upstream call for an activation, or a lasting call, and charges params->payer.
+ * FAULT_NONE, or MEMORY_BUDGET: memory, the budget or the payer's share of it is used up. */
+MUST_CHECK enum fault_reason endpoint_start_call(struct endpoint *endpoint,
+                                                 const struct activation_params *params, struct fault *fault);
 
 /* No more is wanted of an upstream call, from this deadline on; 0: from now on. */
 void endpoint_stop_call(struct upstream *upstream, enum fault_reason reason, int64_t deadline_ns);

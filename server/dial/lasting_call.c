@@ -18,6 +18,7 @@ struct lasting_call {
     uint64_t number;
     struct map_node by_number; /* in endpoint->lasting */
     struct shared_bytes *request;
+    struct peer_key payer;
     struct timer retry;
     int64_t retry_at_ns; /* INT64_MAX: `retry` is not armed */
     uint32_t failures;   /* in a row */
@@ -118,27 +119,37 @@ static void open_call(struct lasting_call *call)
 {
     struct endpoint *endpoint = call->endpoint;
     const uint64_t number = call->number;
+    struct fault fault;
 
     call->retry_at_ns = INT64_MAX;
     session_report(endpoint->session, number, PRODUCER_CONNECTING, 0, NULL);
     call = find(endpoint, number);
     if (!call || endpoint->closing)
         return;
-    const struct activation_params params = {
-        .activation = number, .request = call->request, .deadline_ns = INT64_MAX, .subscription_id = ""};
-    if (!endpoint_start_call(endpoint, &params))
-        go_on(call, &no_memory);
+    const struct activation_params params = {.activation = number,
+                                             .request = call->request,
+                                             .deadline_ns = INT64_MAX,
+                                             .subscription_id = "",
+                                             .payer = call->payer};
+    if (endpoint_start_call(endpoint, &params, &fault)) {
+        struct upstream_end end = {.code = (uint32_t)fault_code(fault.reason)};
+
+        (void)fault_message(&fault, end.message, sizeof(end.message));
+        go_on(call, &end);
+    }
 }
 
-void lasting_call_begin(struct endpoint *endpoint, uint64_t number, struct shared_bytes *request)
+void lasting_call_begin(struct endpoint *endpoint, const struct activation_params *params)
 {
     struct lasting_call *call = calloc(1, sizeof(*call));
+    const uint64_t number = params->activation;
 
     if (call) {
         call->endpoint = endpoint;
         call->number = number;
         call->by_number.key = activation_key(&call->number);
-        call->request = shared_bytes_retain(request);
+        call->request = shared_bytes_retain(params->request);
+        call->payer = params->payer;
         call->retry.fired = on_retry;
     }
     if (call && map_add(&endpoint->lasting, &call->by_number) == ERR_OK) {

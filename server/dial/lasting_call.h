@@ -8,13 +8,13 @@
 #include "base/base.h"
 #include "base/fault.h"
 
+struct activation_params;
 struct endpoint;
-struct shared_bytes;
 struct upstream_end;
 
-/* Opens it. `number`: of the hub's shared call; 0 with SHARED. Without memory it has ended, or is
- * opened again later. `request` is retained. */
-void lasting_call_begin(struct endpoint *endpoint, uint64_t number, struct shared_bytes *request);
+/* Opens it. params->activation: of the hub's shared call; 0 with SHARED. params->payer is charged
+ * for each of its upstream calls. Without memory it has ended, or is opened again later. */
+void lasting_call_begin(struct endpoint *endpoint, const struct activation_params *params);
 
 /* Its upstream call was accepted, or has ended. `is_good`: it is no failure. */
 void lasting_call_accepted(struct endpoint *endpoint, uint64_t number);

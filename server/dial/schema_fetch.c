@@ -38,6 +38,7 @@ struct schema_fetch {
     struct client_call call;
     struct connection *connection;
     struct connection_call in_connection;
+    struct upstream_cost cost; /* no peer has asked for it */
     struct cq_timer timer;
     unsigned version; /* of `methods` */
     bool is_accepted, is_over, is_complete;
@@ -100,6 +101,7 @@ static void make_schema(struct schema_fetch *fetch)
 /* The last act of the call's thread. */
 static void finish(struct schema_fetch *fetch)
 {
+    upstream_cost_give_back(fetch->plan->costs, &fetch->cost);
     fetch->is_over = true;
     cq_timer_stop(cq_of(fetch), &fetch->timer);
     if (fetch->is_complete)
@@ -278,11 +280,13 @@ static void on_begin(struct task *task)
 {
     struct schema_fetch *fetch = container_of(task, struct schema_fetch, begin_task);
     const struct upstream_plan *plan = fetch->plan;
+    struct fault fault;
 
     cq_hold(cq_of(fetch));
-    fetch->connection = connection_enter(plan->connections);
+    if (upstream_cost_add(plan->costs, &fetch->cost, NO_PEER, CONNECTION_CALL_BYTES, &fault) == FAULT_NONE)
+        fetch->connection = connection_enter(plan->connections, NO_PEER, &fault);
     if (!fetch->connection) {
-        note_failure(fetch, "the server's memory budget is used up");
+        note_failure(fetch, fault_text(fault.reason));
         finish(fetch);
         return;
     }

@@ -14,9 +14,9 @@ struct served_call {
     void (*moved)(void *ctx);
     void *ctx;
     struct task task; /* holds a reference while it is posted */
-    bool left;        /* the client's thread only */
 
     pthread_mutex_t lock;
+    bool left;
     struct list links;             /* struct served_link */
     struct list ends;              /* struct served_end, oldest first */
     uint32_t behind;               /* of `links` */
@@ -31,12 +31,21 @@ struct served_call {
     struct pair *metadata; /* each with its own memory: the name, then the value */
 };
 
+static void free_ends(struct served_call *call)
+{
+    struct list *node;
+
+    while ((node = list_first(&call->ends))) {
+        list_remove(node);
+        served_end_free(container_of(node, struct served_end, link));
+    }
+}
+
 static void free_call(struct called *called)
 {
     struct served_call *call = container_of(called, struct served_call, called);
 
-    list_each(node, next, &call->ends)
-        served_end_free(container_of(node, struct served_end, link));
+    free_ends(call);
     for (size_t i = 0; i < call->metadata_count; i++)
         free((void *)(uintptr_t)call->metadata[i].name.data);
     free(call->metadata);
@@ -51,9 +60,10 @@ static void on_moved(struct task *task)
     struct served_call *call = container_of(task, struct served_call, task);
 
     pthread_mutex_lock(&call->lock);
+    const bool left = call->left;
     call->is_posted = false;
     pthread_mutex_unlock(&call->lock);
-    if (!call->left)
+    if (!left)
         call->moved(call->ctx);
     served_call_release(call);
 }
@@ -210,7 +220,10 @@ void served_call_half_close(struct served_call *call)
 
 void served_call_leave(struct served_call *call)
 {
+    pthread_mutex_lock(&call->lock);
     call->left = true;
+    free_ends(call);
+    pthread_mutex_unlock(&call->lock);
 }
 
 struct served_end *served_call_end_of(struct served_call *call, const char *name)
@@ -243,6 +256,7 @@ void served_end_free(struct served_end *end)
     for (size_t i = 0; i < end->trailer_count; i++)
         free((void *)(uintptr_t)end->trailers[i].name.data);
     free((void *)(uintptr_t)end->details.data);
+    upstream_cost_give_back(end->costs, &end->cost);
     free(end);
 }
 
@@ -331,8 +345,12 @@ void served_link_report(struct served_link *link, struct served_end *end)
     struct served_call *call = link->call;
 
     pthread_mutex_lock(&call->lock);
-    list_append(&call->ends, &end->link);
+    const bool left = call->left;
+    if (!left)
+        list_append(&call->ends, &end->link);
     pthread_mutex_unlock(&call->lock);
+    if (left)
+        served_end_free(end);
 }
 
 void served_link_fini(struct served_link *link)

@@ -16,6 +16,7 @@
 #include "grpc/cq_thread.h"
 #include "hub/called.h"
 #include "server/dial/peer_words.h"
+#include "server/dial/upstream_cost.h"
 
 /* Of one upstream; what is beyond is left out. */
 #define MAX_SERVED_DETAILS_BYTES 4096u /* grpc-status-details-bin */
@@ -28,7 +29,9 @@ struct shared_bytes;
 /* How an upstream call ended. */
 struct served_end {
     struct list link;
-    uint32_t code; /* 0 to 16 */
+    struct upstream_costs *costs;
+    struct upstream_cost cost; /* what is left of that of its call */
+    uint32_t code;             /* 0 to 16 */
     char message[PEER_WORDS_BYTES + 1];
     struct bytes details; /* grpc-status-details-bin; may be empty; owned, like the trailers' bytes */
     size_t trailer_count;
@@ -76,7 +79,7 @@ void served_call_expect_less(struct served_call *call);
 MUST_CHECK bool served_call_send(struct served_call *call, struct shared_bytes *message);
 /* The client sends no more. */
 void served_call_half_close(struct served_call *call);
-/* moved() is not called any more. */
+/* moved() is not called any more, and nobody asks for ends. */
 void served_call_leave(struct served_call *call);
 /* The oldest end of an endpoint of this name that was not asked for yet; served_end_free() must
  * follow. NULL: there is none. */

@@ -13,6 +13,7 @@
 #include "base/fault.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/peer.h"
 #include "server/dial/peer_words.h"
 #include "server/dial/upstream_plan.h"
 
@@ -47,6 +48,7 @@ struct upstream_target {
     const char *subscription_id;  /* copied; "" for all consumers */
     int64_t deadline_ns;          /* the consumer's, clock_mono_ns(); INT64_MAX: none */
     struct called *called;        /* the call that it answers (served_call.h); NULL: none */
+    struct peer_key payer;        /* NO_PEER: no consumer has asked for it */
 };
 
 /* The endpoint's places for the call. */
@@ -56,9 +58,11 @@ struct upstream_places {
     struct map_node by_activation;
 };
 
-/* NULL: out of memory. The reference is the caller's: upstream_forget(). */
+/* The payer is charged until the call is over (upstream_cost.h). The reference is the caller's:
+ * upstream_forget(). NULL: memory, the budget or the payer's share of it is used up; *fault says
+ * which. */
 struct upstream *upstream_new(const struct upstream_plan *plan, const struct upstream_target *target,
-                              const struct upstream_port *port, void *ctx);
+                              const struct upstream_port *port, void *ctx, struct fault *fault);
 /* The same before upstream_begin(): the call never comes. NULL is allowed. */
 void upstream_discard(struct upstream *upstream);
 /* Gives the caller's reference back. The call may go on. NULL is allowed. */

@@ -39,6 +39,7 @@ static void on_ended(struct task *task)
 {
     struct upstream *upstream = container_of(task, struct upstream, ended_task);
 
+    upstream_cost_give_back(upstream->plan->costs, &upstream->cost);
     upstream->port->ended(upstream->ctx, upstream, &upstream->end);
     upstream_release(upstream);
 }
@@ -297,17 +298,22 @@ static void open_call(struct connection_call *call)
 
 static void begin(struct upstream *upstream)
 {
+    struct fault fault;
+    char text[PEER_WORDS_BYTES];
+
     upstream->begun = true;
     cq_hold(cq_of(upstream));
     if (has_flag(upstream, FLAG_STOP) || has_flag(upstream, FLAG_CANCEL)) {
         end_unopened(upstream, CODE_CANCELLED, "no more is wanted");
         return;
     }
-    upstream->connection = connection_enter(upstream->plan->connections);
-    if (!upstream->connection)
-        end_unopened(upstream, CODE_RESOURCE_EXHAUSTED, "the server's memory budget is used up");
-    else
+    upstream->connection = connection_enter(upstream->plan->connections, upstream->payer, &fault);
+    if (upstream->connection) {
         connection_add(upstream->connection, &upstream->in_connection);
+    } else {
+        (void)fault_message(&fault, text, sizeof(text));
+        end_unopened(upstream, (uint32_t)fault_code(fault.reason), text);
+    }
 }
 
 /* Nobody wants a call any more that waits for its turn. */

@@ -12,6 +12,7 @@
 #include "grpc/client_call.h"
 #include "server/dial/served_call.h"
 #include "server/dial/upstream.h"
+#include "server/dial/upstream_cost.h"
 
 enum flag { FLAG_BEGIN = 1, FLAG_STOP = 2, FLAG_CANCEL = 4, FLAG_PAUSE = 8 };
 
@@ -26,6 +27,7 @@ struct upstream {
     struct shared_bytes *request;
     char subscription_id[32];
     int64_t deadline_ns;
+    struct peer_key payer;
 
     /* Any thread. */
     _Atomic uint32_t refs;
@@ -47,6 +49,7 @@ struct upstream {
     size_t next_request;
     bool begun, accepted, half_closed, stopping, stop_sent, got_message, offering, over;
     int64_t waits_since_ns; /* for the upstream: to accept, or for its next message */
+    int64_t sends_since_ns; /* a message of a client's call; while call.base.sending */
     unsigned in_row;        /* messages since others had their turn */
     int64_t in_row_ns;      /* when there were too many */
     struct post_poll_hook read_hook;
@@ -54,6 +57,7 @@ struct upstream {
     struct put_waiter waiter;
     struct task unblocked_task, accepted_task, ended_task;
     struct upstream_end end;
+    struct upstream_cost cost; /* the wire thread's and the loop's by turns, like `end` */
 
     /* Where it answers a call of a client (upstream_served.c); else served.call is NULL. */
     struct served_link served;

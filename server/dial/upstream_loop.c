@@ -20,12 +20,19 @@ static void add_flag(struct upstream *upstream, enum flag flag)
 }
 
 struct upstream *upstream_new(const struct upstream_plan *plan, const struct upstream_target *target,
-                              const struct upstream_port *port, void *ctx)
+                              const struct upstream_port *port, void *ctx, struct fault *fault)
 {
     struct upstream *upstream = calloc(1, sizeof(*upstream));
 
-    if (!upstream)
+    if (!upstream) {
+        fault_set(fault, FAULT_MEMORY_BUDGET, "upstream call", "");
         return NULL;
+    }
+    if (upstream_cost_add(plan->costs, &upstream->cost, target->payer, CONNECTION_CALL_BYTES, fault)) {
+        free(upstream);
+        return NULL;
+    }
+    upstream->payer = target->payer;
     atomic_init(&upstream->refs, 1);
     upstream->plan = plan;
     upstream->port = port;
@@ -46,8 +53,11 @@ struct upstream *upstream_new(const struct upstream_plan *plan, const struct ups
 
 void upstream_discard(struct upstream *upstream)
 {
-    if (upstream && is_served(upstream))
+    if (!upstream)
+        return;
+    if (is_served(upstream))
         served_link_leave(&upstream->served);
+    upstream_cost_give_back(upstream->plan->costs, &upstream->cost);
     upstream_release(upstream);
 }
 

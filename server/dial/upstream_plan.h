@@ -25,6 +25,7 @@ struct upstream_thread {
 struct upstream_plan {
     struct upstream_thread *thread;
     struct loop *loop;               /* for the limits of messages */
+    struct upstream_costs *costs;    /* of all endpoints */
     struct connections *connections; /* the thread's */
     const char *method;
     struct shared_bytes *const *requests;

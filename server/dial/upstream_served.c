@@ -117,8 +117,11 @@ void upstream_served_send_next(struct upstream *upstream)
     grpc_slice message = slice_of_shared(later ? later : upstream->request);
     shared_bytes_release(later);
     upstream->next_request++;
+    upstream->sends_since_ns = cq_now_ns(cq_of(upstream));
     client_call_send(&upstream->call, message);
     grpc_slice_unref(message);
+    if (upstream->accepted)
+        upstream_set_timer(upstream);
 }
 
 /* ---- what is received ---- */
@@ -265,6 +268,8 @@ static struct bytes details_of(const grpc_metadata_array *trailers)
     return (struct bytes){NULL, 0};
 }
 
+/* The end is kept until the client's call has read it. It takes over what the call was charged, but
+ * for what the call alone has kept. */
 static void report(struct upstream *upstream, const struct client_call_end *from)
 {
     const char *name = upstream->plan->name;
@@ -277,6 +282,9 @@ static void report(struct upstream *upstream, const struct client_call_end *from
         return; /* it counts as failed */
     list_init(&end->link);
     strcpy(end->name, name);
+    end->costs = upstream->plan->costs;
+    end->cost = upstream->cost;
+    upstream->cost = (struct upstream_cost){.bytes = 0};
     end->code = upstream->end.code;
     memcpy(end->message, upstream->end.message, sizeof(end->message));
     end->details = from ? details_of(from->trailers) : (struct bytes){NULL, 0};
@@ -284,6 +292,7 @@ static void report(struct upstream *upstream, const struct client_call_end *from
         add_trailers(upstream->plan, from->headers, end, &bytes);
         add_trailers(upstream->plan, from->trailers, end, &bytes);
     }
+    upstream_cost_reduce(end->costs, &end->cost, sizeof(*end) + strlen(name) + 1 + end->details.size + bytes);
     served_link_report(&upstream->served, end);
 }
 

@@ -2,10 +2,25 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/counters.h"
+#include "loop/loop.h"
 #include "server/dial/upstream_internal.h"
 
-/* What the upstream has to do, and until when. INT64_MAX: it may take its time. */
-static int64_t due_ns(const struct upstream *upstream)
+static int64_t write_timeout_ns(const struct upstream *upstream)
+{
+    return loop_settings(upstream->plan->loop)->write_timeout_ns;
+}
+
+/* Until when it has to read what a client has sent. Only there does somebody wait for that. */
+static int64_t read_due_ns(const struct upstream *upstream)
+{
+    if (!upstream_is_served(upstream) || !upstream->accepted || !upstream->call.base.sending)
+        return INT64_MAX;
+    return clock_add_ns(upstream->sends_since_ns, write_timeout_ns(upstream));
+}
+
+/* What else the upstream has to do, and until when. INT64_MAX: it may take its time. */
+static int64_t answer_due_ns(const struct upstream *upstream)
 {
     const struct upstream_plan *plan = upstream->plan;
     int64_t limit_ns = upstream->got_message ? plan->idle_timeout_ns : plan->first_message_timeout_ns;
@@ -19,6 +34,11 @@ static int64_t due_ns(const struct upstream *upstream)
     return upstream->waits_since_ns + limit_ns;
 }
 
+static int64_t due_ns(const struct upstream *upstream)
+{
+    return MIN_OF(answer_due_ns(upstream), read_due_ns(upstream));
+}
+
 void upstream_set_timer(struct upstream *upstream)
 {
     cq_timer_set(cq_of(upstream), &upstream->timer, due_ns(upstream));
@@ -30,6 +50,18 @@ static void give_up(struct upstream *upstream, const char *what, int64_t limit_n
 
     snprintf(text, sizeof(text), "%s within %lld ms", what, (long long)(limit_ns / NS_PER_MS));
     client_call_cancel(&upstream->call, GRPC_STATUS_UNAVAILABLE, text);
+}
+
+static void end_not_reading(struct upstream *upstream)
+{
+    struct fault fault;
+    char text[PEER_WORDS_BYTES];
+
+    fault_number(&fault, FAULT_NOT_READING, "request", (uint64_t)(write_timeout_ns(upstream) / NS_PER_MS),
+                 "ms without progress");
+    (void)fault_message(&fault, text, sizeof(text));
+    count_add(COUNT_UPSTREAM_NOT_READING, 1);
+    client_call_cancel(&upstream->call, (grpc_status_code)fault_code(fault.reason), text);
 }
 
 static void yield(struct connection_call *call, int64_t ran_ns)
@@ -51,6 +83,8 @@ static void on_timer(struct cq_timer *timer, int64_t now_ns)
     if (upstream->stopping) {
         upstream->end.has_expired = true;
         client_call_cancel(&upstream->call, GRPC_STATUS_CANCELLED, "it did not stop in time");
+    } else if (read_due_ns(upstream) <= now_ns) {
+        end_not_reading(upstream);
     } else if (!upstream->accepted && connection_is_ready(upstream->connection)) {
         connection_is_full(plan->connections, upstream->connection);
         give_up(upstream, "connected, but the call was not accepted", plan->connect_timeout_ns);

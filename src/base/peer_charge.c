@@ -4,13 +4,19 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define PART_OF_BUDGET 8u
+#define DEFAULT_PART 8u
 
 void peer_charges_init(struct peer_charges *charges, enum counter counter, const char *field,
                        const char *what)
 {
-    *charges = (struct peer_charges){.counter = counter, .field = field, .what = what};
+    *charges = (struct peer_charges){.counter = counter, .field = field, .what = what, .part = DEFAULT_PART};
     CHECK(pthread_mutex_init(&charges->lock, NULL) == 0);
+}
+
+void peer_charges_set_part(struct peer_charges *charges, unsigned part)
+{
+    charges->part = part;
+    charges->is_strict = true;
 }
 
 void peer_charges_fini(struct peer_charges *charges)
@@ -24,9 +30,9 @@ void peer_charges_fini(struct peer_charges *charges)
 static bool has_space(const struct peer_charges *charges, const struct settings *settings,
                       const struct peer_count *count, size_t bytes)
 {
-    const struct kept kept = kept_of(count->peer, count, charges->bytes, PART_OF_BUDGET);
+    const struct kept kept = kept_of(count->peer, count, charges->bytes, charges->part);
 
-    if (count->count == 1) {
+    if (count->count == 1 && !charges->is_strict) {
         budget_add(charges->counter, bytes);
         return true;
     }
@@ -39,14 +45,20 @@ static void set_bytes(struct peer_charges *charges, struct peer_charge *charge, 
     peer_count_keep(charge->count, &charges->bytes, &charge->bytes, bytes);
 }
 
-static enum fault_reason refuse(const struct peer_charges *charges, struct peer_key peer, size_t bytes,
-                                uint64_t kept, uint64_t share, struct fault *fault)
+/* Names the bound that is in the way: the peer's share, the part of the budget, or the budget. */
+static enum fault_reason refuse(const struct peer_charges *charges, const struct settings *settings,
+                                const struct kept *kept, size_t bytes, struct fault *fault)
 {
-    char text[PEER_TEXT_CAPACITY], bound[128];
+    const uint64_t part = budget_part(charges->part), share = peer_share(settings, part, kept->peer);
+    char text[PEER_TEXT_CAPACITY], bound[128] = "";
 
-    peer_text(peer, text, sizeof(text));
-    snprintf(bound, sizeof(bound), "%s %s have %" PRIu64 " bytes, at most %" PRIu64, charges->what, text,
-             kept, share);
+    peer_text(kept->peer, text, sizeof(text));
+    if (kept->of_peer + bytes > share)
+        snprintf(bound, sizeof(bound), "%s %s have %" PRIu64 " bytes, at most %" PRIu64, charges->what, text,
+                 kept->of_peer, share);
+    else if (kept->of_all + bytes > part)
+        snprintf(bound, sizeof(bound), "%s all have %" PRIu64 " bytes, at most %" PRIu64, charges->what,
+                 kept->of_all, part);
     return fault_number(fault, FAULT_MEMORY_BUDGET, charges->field, bytes, bound);
 }
 
@@ -54,7 +66,7 @@ enum fault_reason peer_charge_add(struct peer_charges *charges, const struct set
                                   struct peer_charge *charge, struct peer_key peer, size_t bytes,
                                   struct fault *fault)
 {
-    uint64_t kept = 0;
+    struct kept kept = {.peer = peer};
 
     pthread_mutex_lock(&charges->lock);
     struct peer_count *count = peer_counts_add(&charges->peers, peer);
@@ -62,13 +74,11 @@ enum fault_reason peer_charge_add(struct peer_charges *charges, const struct set
         charge->count = count;
         set_bytes(charges, charge, bytes);
     } else if (count) {
-        kept = count->kept_bytes;
+        kept = kept_of(peer, count, charges->bytes, charges->part);
         peer_counts_remove(&charges->peers, count);
     }
     pthread_mutex_unlock(&charges->lock);
-    if (charge->count)
-        return FAULT_NONE;
-    return refuse(charges, peer, bytes, kept, peer_share(settings, budget_part(PART_OF_BUDGET), peer), fault);
+    return charge->count ? FAULT_NONE : refuse(charges, settings, &kept, bytes, fault);
 }
 
 void peer_charge_set(struct peer_charges *charges, struct peer_charge *charge, size_t bytes)

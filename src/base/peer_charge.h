@@ -1,9 +1,10 @@
 /* peer_charge.h - memory that things of one kind keep for peers while they wait, such as answers
  * that a peer does not read. It is charged to the budget and to the peer.
  *
- * All peers together may keep an eighth of the budget for one kind, and one peer its share of that
- * (base/peer_share.h). A peer with nothing of the kind always gets one thing. So an operator can
- * look at a server without memory, and a message that is allowed is never too much alone.
+ * All peers together may keep a part of the budget for one kind, and one peer its share of that
+ * (base/peer_share.h). The part is an eighth. A peer with nothing of the kind always gets one
+ * thing. So an operator can look at a server without memory, and a message that is allowed is never
+ * too much alone. A kind may have a larger part, without that privilege: peer_charges_set_part().
  *
  * Threads: any. */
 #ifndef TRIBUTARY_BASE_PEER_CHARGE_H
@@ -19,6 +20,8 @@ struct peer_charges {
     enum counter counter; /* live.*_bytes, which the budget has */
     const char *field;    /* for faults: "answer" */
     const char *what;     /* such as "answers on their way to"; the peer follows */
+    unsigned part;        /* of the budget: 8 is an eighth */
+    bool is_strict;       /* the first thing of a peer may be refused, too */
     pthread_mutex_t lock;
     struct peer_counts peers;
     uint64_t bytes; /* of all peers */
@@ -27,6 +30,9 @@ struct peer_charges {
 /* The texts must outlive it. */
 void peer_charges_init(struct peer_charges *charges, enum counter counter, const char *field,
                        const char *what);
+/* The kind may keep this part of the budget: 2 is half of it. The first thing of a peer is then
+ * refused like any other. Before anything is charged. */
+void peer_charges_set_part(struct peer_charges *charges, unsigned part);
 void peer_charges_fini(struct peer_charges *charges); /* nothing may be charged any more */
 
 /* What one thing is charged. Zeroed: nothing. */

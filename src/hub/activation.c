@@ -183,7 +183,8 @@ static void call_start(struct activation *activation)
     struct activation_params params = {.request = subscription->request,
                                        .deadline_ns = activation->ctx.deadline_ns,
                                        .subscription_id = subscription->id_text,
-                                       .called = subscription->called};
+                                       .called = subscription->called,
+                                       .payer = subscription->charge->peer};
     const struct ending failed = {
         .reason = FAULT_MEMORY_BUDGET, .state = PRODUCER_ENDED, .code = CODE_RESOURCE_EXHAUSTED};
 
@@ -417,14 +418,6 @@ void activation_ended_by_producer(struct activation *activation, uint32_t code, 
     fsm_move(&machine, activation, ACTIVATION_RETRYING);
     producer_changed(&activation->session->producer);
     retry_later(activation);
-}
-
-void activation_reported(struct activation *activation, enum producer_state state)
-{
-    CHECK(state == PRODUCER_CONNECTING || state == PRODUCER_ACTIVE);
-    endpoint_moved(&activation->session->endpoint, &activation->upstream_active, state);
-    feed_state(activation->route.chan, activation->route.feed, &(struct source_state){.state = state});
-    producer_changed(&activation->session->producer);
 }
 
 void activation_due(struct heap_node *node)

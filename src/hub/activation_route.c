@@ -6,6 +6,7 @@
 #include "base/counters.h"
 #include "flow/feed.h"
 #include "hub/inlet_table.h"
+#include "hub/producer_change.h"
 #include "hub/session_kind.h"
 #include "hub/shared_call.h"
 #include "hub/subscription_internal.h"
@@ -127,4 +128,12 @@ void activation_take_out(struct activation *activation)
         return;
     route_leave(&activation->route);
     feed_silence(activation->route.chan, activation->route.feed);
+}
+
+void activation_reported(struct activation *activation, enum producer_state state)
+{
+    CHECK(state == PRODUCER_CONNECTING || state == PRODUCER_ACTIVE);
+    endpoint_moved(&activation->session->endpoint, &activation->upstream_active, state);
+    feed_state(activation->route.chan, activation->route.feed, &(struct source_state){.state = state});
+    producer_changed(&activation->session->producer);
 }

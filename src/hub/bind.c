@@ -22,7 +22,8 @@ static bool may_bind(const struct producer *producer, const struct subscription 
     if (!called)
         return !producer->serves_only;
     *entry_out = serve_entries_find(producer->serve, producer->serve_count, called->method);
-    called->serving += !!*entry_out;
+    if (!called->is_settled)
+        called->serving += !!*entry_out;
     return *entry_out && !(called->is_settled && called->refuse_many);
 }
 

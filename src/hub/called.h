@@ -1,8 +1,8 @@
 /* called.h - a call of a client that producers answer by their own method (docs/fan-in.md), as the
  * hub sees it. It is a subscription that is bound to those producers that serve the method.
  *
- * Threads: references any; the rest is the loop's until `is_settled` is set. Then the rules are
- * constant. */
+ * Threads: references and `ends_early` any; the rest is the loop's until `is_settled` is set. Then
+ * it is constant. */
 #ifndef TRIBUTARY_HUB_CALLED_H
 #define TRIBUTARY_HUB_CALLED_H
 
@@ -18,12 +18,16 @@ struct called {
     void (*free)(struct called *called);
     struct bytes method; /* "/package.Service/Method"; constant */
     uint64_t kept_bytes; /* what it keeps, for its peer to be charged with; constant */
-    uint32_t serving;    /* producers that serve the method, whether they are selected or not */
-    uint32_t selected;   /* producers that were bound */
+    /* Until it is settled: producers that serve the method, whether they are selected or not; and
+     * those of them that were bound. */
+    uint32_t serving, selected;
     /* The rules of the call: what all of these have in common. */
     bool one_request; /* one of them allows no more */
     bool first_ok, refuse_many;
     enum serve_end end;
+    /* Any thread: the subscription ends, and not because all of them have ended. So the ends that
+     * follow are not their own. Set before the first of these is reported. */
+    _Atomic bool ends_early;
     bool is_walked;  /* every producer was looked at; false: the subscription ended before */
     bool is_settled; /* the rules do not change any more: who joins later follows them */
 };
@@ -47,12 +51,17 @@ static inline bool called_is_refused(const struct called *called)
     return called->refuse_many && called->selected > 1;
 }
 
+static inline bool called_ends_early(const struct called *called)
+{
+    return atomic_load_explicit(&called->ends_early, memory_order_acquire);
+}
+
 /* A producer that serves the method by this entry is bound. */
 static inline void called_add(struct called *called, const struct serve_entry *entry)
 {
-    called->selected++;
     if (called->is_settled)
         return;
+    called->selected++;
     called->one_request |= !entry->many_requests;
     called->first_ok |= entry->answer == SERVE_FIRST_OK;
     called->refuse_many |= entry->answer == SERVE_REFUSE;

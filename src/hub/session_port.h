@@ -7,6 +7,7 @@
 
 #include "base/base.h"
 #include "base/fault.h"
+#include "base/peer.h"
 
 struct called;
 struct shared_bytes;
@@ -28,6 +29,7 @@ struct activation_params {
     int64_t deadline_ns;          /* clock_mono_ns(); INT64_MAX: none */
     const char *subscription_id;
     struct called *called; /* the call that it answers; retain it to keep it; NULL: none */
+    struct peer_key payer; /* of the consumer, who pays for what the activation needs */
 };
 
 /* How the last upstream call of an endpoint failed. */

@@ -242,8 +242,10 @@ enum err shared_call_start(struct activation *activation)
 {
     struct shared_call *call = activation->shared_call;
     struct session *session = call->session;
-    struct activation_params params = {
-        .request = call->request, .deadline_ns = INT64_MAX, .subscription_id = ""};
+    struct activation_params params = {.request = call->request,
+                                       .deadline_ns = INT64_MAX,
+                                       .subscription_id = "",
+                                       .payer = activation->subscription->charge->peer};
 
     if (call->state != SHARED_CALL_STARTING)
         return ERR_OK;

@@ -262,6 +262,8 @@ static void on_context_moved(struct ctx *ctx)
 
     if (subscription->unsubscribed)
         return; /* it ends already */
+    if (subscription->called && (ctx->state == CTX_CANCELLED || subscription->closing != CLOSING_ALL_ENDED))
+        atomic_store_explicit(&subscription->called->ends_early, true, memory_order_release);
     bind_walk_stop(subscription);
     rebind_stop(subscription);
     if (subscription->bound_due)
