@@ -2,13 +2,25 @@
 #include "flow/chan_stats.h"
 #include "server/fanin/fanin_internal.h"
 
+/* What was lost, and which upstreams have failed so far, stands in the trailers. */
 void fanin_refuse(struct fanin_call *fanin_call, const struct fault *fault)
 {
-    const bool was_alive = call_alive(fanin_call->call);
+    struct outcome_trailers trailers;
 
-    call_finish(fanin_call->call, fault);
-    if (was_alive)
-        fanin_leave(fanin_call, fault->reason);
+    if (!call_alive(fanin_call->call))
+        return;
+    if (fanin_call->state == FANIN_LIVE) {
+        raw_sender_report(fanin_call->sender);
+        (void)outcome_update(&fanin_call->outcome);
+        outcome_trailers(&fanin_call->outcome, &trailers, NULL);
+        call_finish_as(fanin_call->call, &(struct call_status){.fault = fault,
+                                                               .trailers = trailers.list,
+                                                               .trailer_count = trailers.count});
+        outcome_trailers_fini(&trailers);
+    } else {
+        call_finish(fanin_call->call, fault);
+    }
+    fanin_leave(fanin_call, fault->reason);
 }
 
 static bool is_ok(const struct outcome *outcome)
@@ -83,7 +95,12 @@ static bool ended(void *ctx, enum chan_state how)
     const struct outcome *outcome = &fanin_call->outcome;
     struct fault fault;
 
-    if (how != CHAN_BROKEN && !fanin_call->closing_known)
+    /* The rest was cut off after all have ended: abort_call() says why. */
+    const bool is_aborted = how == CHAN_CLOSED && fanin_call->closing_known &&
+                            fanin_call->closing == CLOSING_ALL_ENDED &&
+                            called_ends_early(called_of(fanin_call));
+
+    if (how != CHAN_BROKEN && (!fanin_call->closing_known || is_aborted))
         return false;
     if (how == CHAN_BROKEN) {
         chan_too_slow(fanin_call->result.chan, &fault);

@@ -11,25 +11,26 @@ void outcome_init(struct outcome *outcome, struct served_call *call, enum serve_
 {
     *outcome = (struct outcome){.call = call, .rule = rule};
     list_init(&outcome->noted);
-    list_init(&outcome->ended);
+    kept_trailers_init(&outcome->failed);
+    kept_trailers_init(&outcome->own);
 }
 
-static void free_parts(struct list *parts)
+static void part_free(struct part *part)
 {
-    list_each(node, next, parts) {
-        struct part *part = container_of(node, struct part, link);
-
+    if (part)
         served_end_free(part->end);
-        free(part);
-    }
+    free(part);
 }
 
 void outcome_fini(struct outcome *outcome)
 {
     if (!outcome->call)
         return;
-    free_parts(&outcome->noted);
-    free_parts(&outcome->ended);
+    list_each(node, next, &outcome->noted)
+        part_free(container_of(node, struct part, link));
+    part_free(outcome->bad);
+    kept_trailers_fini(&outcome->failed);
+    kept_trailers_fini(&outcome->own);
     for (size_t i = 0; i < outcome->loss_count; i++)
         free(outcome->losses[i].name);
 }
@@ -77,7 +78,7 @@ void outcome_note_loss(struct outcome *outcome, const struct lost_note *note)
 }
 
 /* Only what the upstream itself has ended with OK is complete. */
-static void look_at(struct outcome *outcome, struct part *part)
+static void find_end(struct outcome *outcome, struct part *part)
 {
     part->end = served_call_end_of(outcome->call, part->name);
     if (!part->end)
@@ -89,10 +90,26 @@ static void look_at(struct outcome *outcome, struct part *part)
         part->code = CODE_UNAVAILABLE;
         peer_words_copy(part->message, text_bytes("the endpoint was removed"));
     }
-    if (part->code == CODE_OK)
+}
+
+/* Takes over the part. */
+static void look_at(struct outcome *outcome, struct part *part)
+{
+    const bool is_first_bad = part->code != CODE_OK && outcome->bad_count == 0;
+    const struct served_end *end = part->end;
+
+    for (size_t i = 0; end && i < end->trailer_count; i++)
+        kept_trailers_add(&outcome->own, end->trailers[i].name, end->trailers[i].value);
+    if (part->code == CODE_OK) {
         outcome->good_count++;
-    else if (outcome->bad_count++ == 0)
+    } else {
+        outcome->bad_count++;
+        outcome_add_failed(outcome, part);
+    }
+    if (is_first_bad)
         outcome->bad = part;
+    else
+        part_free(part);
 }
 
 bool outcome_update(struct outcome *outcome)
@@ -100,9 +117,15 @@ bool outcome_update(struct outcome *outcome)
     struct list *node;
 
     while ((node = list_first(&outcome->noted))) {
+        struct part *part = container_of(node, struct part, link);
+        const bool was_ended = part->code == CODE_OK;
+
         list_remove(node);
-        list_append(&outcome->ended, node);
-        look_at(outcome, container_of(node, struct part, link));
+        find_end(outcome, part);
+        if (was_ended && !part->end && called_ends_early(served_call_called(outcome->call)))
+            part_free(part);
+        else
+            look_at(outcome, part);
     }
     return outcome->rule == SERVE_END_FAIL_FAST && outcome->bad_count > 0;
 }

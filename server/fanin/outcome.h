@@ -12,10 +12,9 @@
 #include "flow/chan_report.h"
 #include "server/dial/served_call.h"
 #include "server/fanin/fanin_request.h"
+#include "server/fanin/kept_trailers.h"
 #include "server/wire/call.h"
 
-/* Trailers together; what is beyond is left out, and counted. Many clients accept 8 KiB. */
-#define MAX_OUTCOME_BYTES 6144u
 #define MAX_OUTCOME_LOSSES 32u /* sources and reasons */
 
 /* An upstream whose part has ended. */
@@ -33,14 +32,16 @@ struct part_loss {
     uint64_t count;
 };
 
+/* What it keeps does not grow with the upstreams that come and go: of a part that was looked at the
+ * trailers are left, as many as the call may have. */
 struct outcome {
     struct served_call *call; /* the owner's reference */
     enum serve_end rule;
-    struct list noted;      /* struct part: written down, and not looked at */
-    struct list ended;      /* struct part, in the order of their ends */
-    const struct part *bad; /* of `ended`: the first that has failed; NULL: none */
-    uint32_t good_count, bad_count;
-    uint64_t lost; /* events */
+    struct list noted; /* struct part: written down, and not looked at */
+    struct part *bad;  /* the first that has failed; NULL: none */
+    uint64_t good_count, bad_count;
+    struct kept_trailers failed, own; /* in the order of their ends; what the endpoints let through */
+    uint64_t lost;                    /* events */
     struct part_loss losses[MAX_OUTCOME_LOSSES];
     size_t loss_count;
     bool is_incomplete; /* memory ran out: something is missing here */
@@ -53,13 +54,14 @@ void outcome_fini(struct outcome *outcome); /* a zeroed one is allowed */
 void outcome_note_state(struct outcome *outcome, const struct feed_change *change);
 void outcome_note_loss(struct outcome *outcome, const struct lost_note *note);
 
-/* Looks at what was written down. Returns whether the rule ends the call now. */
+/* Looks at what was written down. Returns whether the rule ends the call now. Where the call is cut
+ * (struct called), the upstreams that this has ended count as nothing. */
 bool outcome_update(struct outcome *outcome);
 
 /* The trailers of a status. They point into the outcome, and into memory of the struct's. */
 struct outcome_trailers {
     struct pair list[MAX_CALL_TRAILERS];
-    void *memory[MAX_CALL_TRAILERS]; /* of the texts among them; NULL: it is the outcome's */
+    void *memory[MAX_CALL_TRAILERS]; /* NULL: it is the outcome's */
     size_t count, bytes;
     uint64_t left_out;
 };
@@ -67,6 +69,8 @@ struct outcome_trailers {
 /* `bad`: the part whose failure the status tells; NULL: none. */
 void outcome_trailers(const struct outcome *outcome, struct outcome_trailers *trailers_out,
                       const struct part *bad);
+/* Writes the trailer that names a part that has failed, into the outcome. */
+void outcome_add_failed(struct outcome *outcome, const struct part *part);
 void outcome_trailers_fini(struct outcome_trailers *trailers);
 
 #endif

@@ -1,7 +1,8 @@
 /* outcome_trailers.c - what the trailers of a fan-in call say:
  *
  *   tributary-endpoint: NAME               whose failure the status tells
- *   tributary-failed: NAME CODE MESSAGE    for each upstream that has failed
+ *   tributary-failed-total: COUNT          upstreams that have failed
+ *   tributary-failed: NAME CODE MESSAGE    for each of them
  *   tributary-lost-total: COUNT
  *   tributary-lost: NAME REASON COUNT      for each endpoint and reason
  *   tributary-left-out: COUNT              trailers for which there was no space
@@ -38,7 +39,7 @@ static void put_escaped(struct buf *buf, const char *text, bool keeps_spaces)
 static bool has_space(struct outcome_trailers *trailers, size_t bytes)
 {
     if (trailers->count + KEPT_TRAILERS < MAX_CALL_TRAILERS &&
-        trailers->bytes + bytes + KEPT_BYTES <= MAX_OUTCOME_BYTES)
+        trailers->bytes + bytes + KEPT_BYTES <= MAX_TRAILER_BYTES)
         return true;
     trailers->left_out++;
     return false;
@@ -46,7 +47,7 @@ static bool has_space(struct outcome_trailers *trailers, size_t bytes)
 
 static bool add(struct outcome_trailers *trailers, struct bytes name, struct bytes value)
 {
-    const size_t bytes = name.size + value.size + 32;
+    const size_t bytes = name.size + value.size + TRAILER_EXTRA_BYTES;
 
     if (!has_space(trailers, bytes))
         return false;
@@ -67,14 +68,18 @@ static void add_text(struct outcome_trailers *trailers, const char *name, struct
     buf_fini(value);
 }
 
-static void add_failed(struct outcome_trailers *trailers, const struct part *part)
+void outcome_add_failed(struct outcome *outcome, const struct part *part)
 {
-    struct buf value = {0};
+    OWNED(buf_fini) struct buf value = {0};
 
     put_escaped(&value, part->name, false);
     buf_format(&value, " %s ", fault_code_name((enum fault_code)part->code));
     put_escaped(&value, part->message, true);
-    add_text(trailers, "tributary-failed", &value);
+    if (value.broken)
+        outcome->failed.left_out++;
+    else
+        kept_trailers_add(&outcome->failed, text_bytes("tributary-failed"),
+                          (struct bytes){value.data, value.size});
 }
 
 static const char *loss_name(uint32_t reason)
@@ -110,10 +115,14 @@ static void add_lost(struct outcome_trailers *trailers, const struct part_loss *
     add_text(trailers, "tributary-lost", &value);
 }
 
-static void add_own(struct outcome_trailers *trailers, const struct served_end *end)
+static void add_kept(struct outcome_trailers *trailers, const struct kept_trailers *kept)
 {
-    for (size_t i = 0; end && i < end->trailer_count; i++)
-        (void)add(trailers, end->trailers[i].name, end->trailers[i].value);
+    list_each(node, next, (struct list *)&kept->all) {
+        const struct kept_trailer *trailer = container_of(node, struct kept_trailer, link);
+
+        (void)add(trailers, trailer->pair.name, trailer->pair.value);
+    }
+    trailers->left_out += kept->left_out;
 }
 
 /* There is space kept for it. */
@@ -143,18 +152,14 @@ void outcome_trailers(const struct outcome *outcome, struct outcome_trailers *tr
     *trailers_out = (struct outcome_trailers){.count = 0};
     if (bad)
         add_endpoint(trailers_out, bad);
+    if (outcome->bad_count > 0)
+        add_number(trailers_out, "tributary-failed-total", outcome->bad_count);
     if (outcome->lost > 0)
         add_number(trailers_out, "tributary-lost-total", outcome->lost);
     for (size_t i = 0; i < outcome->loss_count; i++)
         add_lost(trailers_out, &outcome->losses[i]);
-    list_each(node, next, (struct list *)&outcome->ended) {
-        const struct part *part = container_of(node, struct part, link);
-
-        if (part->code != CODE_OK)
-            add_failed(trailers_out, part);
-    }
-    list_each(node, next, (struct list *)&outcome->ended)
-        add_own(trailers_out, container_of(node, struct part, link)->end);
+    add_kept(trailers_out, &outcome->failed);
+    add_kept(trailers_out, &outcome->own);
     if (trailers_out->left_out > 0)
         add_left_out(trailers_out);
 }

@@ -387,12 +387,27 @@ size_t call_writable(const struct call *call, size_t *unread_out)
 
 void call_finish(struct call *call, const struct fault *fault)
 {
-    OWNED(buf_fini) struct buf details = {0};
-    char text[600];
-    struct server_status status = {.code = GRPC_STATUS_OK};
+    call_finish_as(call, &(struct call_status){.fault = fault});
+}
 
+void call_finish_as(struct call *call, const struct call_status *from)
+{
+    OWNED(buf_fini) struct buf details = {0};
+    const struct fault *fault = from->fault;
+    char text[600];
+    grpc_metadata trailers[MAX_CALL_TRAILERS + 1];
+    struct server_status status = {.code = (grpc_status_code)from->code,
+                                   .text = from->text,
+                                   .details = from->details,
+                                   .trailers = trailers,
+                                   .trailer_count = from->trailer_count};
+
+    CHECK(from->trailer_count <= MAX_CALL_TRAILERS);
     if (!call_alive(call))
         return;
+    for (size_t i = 0; i < from->trailer_count; i++)
+        trailers[i] = (grpc_metadata){.key = slice_copy_of(from->trailers[i].name),
+                                      .value = slice_copy_of(from->trailers[i].value)};
     if (fault && fault->reason) {
         call->end_reason = fault->reason;
         status.code = (grpc_status_code)fault_code(fault->reason);
@@ -400,27 +415,9 @@ void call_finish(struct call *call, const struct fault *fault)
         if (call_fault_details)
             call_fault_details(fault, &details);
         status.details = (struct bytes){details.data, details.size};
-        if (fault->reason == FAULT_UNKNOWN_ENCODING) {
-            status.trailers = response_headers_encodings();
-            status.trailer_count = 1;
-        }
+        if (fault->reason == FAULT_UNKNOWN_ENCODING)
+            trailers[status.trailer_count++] = response_headers_encodings()[0];
     }
-    server_call_finish(&call->base, &status, NULL);
-}
-
-void call_finish_as(struct call *call, const struct call_status *from)
-{
-    grpc_metadata trailers[MAX_CALL_TRAILERS];
-    const struct server_status status = {.code = (grpc_status_code)from->code,
-                                         .text = from->text,
-                                         .details = from->details,
-                                         .trailers = trailers,
-                                         .trailer_count = from->trailer_count};
-
-    CHECK(from->trailer_count <= MAX_CALL_TRAILERS);
-    for (size_t i = 0; i < from->trailer_count; i++)
-        trailers[i] = (grpc_metadata){.key = slice_copy_of(from->trailers[i].name),
-                                      .value = slice_copy_of(from->trailers[i].value)};
     server_call_finish(&call->base, &status, NULL);
     for (size_t i = 0; i < from->trailer_count; i++) {
         grpc_slice_unref(trailers[i].key);

@@ -52,7 +52,8 @@ struct call_port {
 
 /* How a call ends, in the words of another server. */
 struct call_status {
-    uint32_t code; /* 0 to 16 */
+    const struct fault *fault; /* instead of the next three; NULL or FAULT_NONE: these count */
+    uint32_t code;             /* 0 to 16 */
     struct bytes text;
     struct bytes details;        /* of grpc-status-details-bin; empty: none */
     const struct pair *trailers; /* legal ones (server/dial/metadata_names.h) */
@@ -119,10 +120,9 @@ size_t call_writable(const struct call *call, size_t *unread_out);
 /* Ends the call with a status. `fault` NULL or FAULT_NONE: OK. A message in flight comes first,
  * whole; sent() follows for it. The peer has the write timeout for that message, from its beginning
  * on, and then once more for the status. Beyond that the call is cancelled: the peer gets code and
- * message of the fault and no details, or CANCELLED in place of OK. Does nothing if the call is not
- * alive: the first ending counts. */
+ * message of the fault alone, or CANCELLED in place of OK. Nothing happens if it is not alive. */
 void call_finish(struct call *call, const struct fault *fault);
-/* The same with a status of somebody else's. */
+/* The same with a status of somebody else's, or with trailers. */
 void call_finish_as(struct call *call, const struct call_status *status);
 /* Keeps the call's memory and delays its closed() while another thread (the loop) works for it.
  * The peer may be lost meanwhile; the functions above do nothing then. */

@@ -133,16 +133,27 @@ static void write_state(void *ctx, const struct feed_change *change)
     sender->port->state(sender->ctx, change);
 }
 
+static void report(struct raw_sender *sender)
+{
+    while (chan_losses(sender->chan, MAX_REPORTS, write_lost, sender) == MAX_REPORTS)
+        ;
+    while (chan_states(sender->chan, MAX_REPORTS, write_state, sender) == MAX_REPORTS)
+        ;
+}
+
+void raw_sender_report(struct raw_sender *sender)
+{
+    if (sender->chan)
+        report(sender);
+}
+
 /* Dequeues a batch and begins to send it. False: nothing is in flight. */
 static bool send_batch(struct raw_sender *sender, int64_t now_ns)
 {
     const uint64_t max_bytes = MIN_OF((uint64_t)BATCH_BYTES, MAX_OF(sender->socket.writable, (size_t)1));
 
     (void)chan_dequeue(sender->chan, &sender->batch, BATCH_EVENTS, max_bytes, now_ns);
-    while (chan_losses(sender->chan, MAX_REPORTS, write_lost, sender) == MAX_REPORTS)
-        ;
-    while (chan_states(sender->chan, MAX_REPORTS, write_state, sender) == MAX_REPORTS)
-        ;
+    report(sender);
     if (sender->batch.count == 0)
         return false;
     sender->entry = 0;

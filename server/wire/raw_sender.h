@@ -49,6 +49,9 @@ void raw_sender_sent(struct raw_sender *sender, bool ok); /* from the call's sen
  * has ended, the rest of its batch as CONSUMER_GONE. */
 void raw_sender_stop(struct raw_sender *sender);
 bool raw_sender_in_flight(const struct raw_sender *sender);
+/* Reports the losses and states that no batch has brought yet. Not from within lost() and
+ * state(). */
+void raw_sender_report(struct raw_sender *sender);
 /* Messages that were sent. */
 uint64_t raw_sender_messages(const struct raw_sender *sender);
 /* Nothing may be in flight, and the channel may have no putters any more. NULL allowed. */
