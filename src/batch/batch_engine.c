@@ -19,6 +19,7 @@ struct batch_engine *batch_engine_new(const struct batch_settings *settings, con
     engine->user_bytes = user_bytes;
     engine->wake_ns = INT64_MAX;
     engine->random = (uint64_t)(uintptr_t)engine;
+    engine->all_keys = settings->all_keys ? settings->all_keys : &engine->own_keys;
     map_init(&engine->keys);
     list_init(&engine->ready);
     list_init(&engine->turns);
@@ -81,8 +82,6 @@ static enum fault_reason check(const struct batch_engine *engine, struct bytes k
         return fault_bytes(fault, FAULT_TOO_LONG, "key", key, "at most 256 bytes");
     if (operation->bytes > settings->max_bytes)
         return over(fault, FAULT_OPERATION_TOO_LARGE, "max_bytes", operation->bytes, settings->max_bytes);
-    if (!batch && engine->keys.count >= settings->max_keys)
-        return over(fault, FAULT_TOO_MANY_KEYS, "max_keys", engine->keys.count + 1, settings->max_keys);
     if (batch && batch->waiters >= settings->max_waiters)
         return over(fault, FAULT_TOO_MANY_WAITERS, "max_waiters", batch->waiters + 1, settings->max_waiters);
     if (batch && batch->waiting_bytes > 0 &&
@@ -90,6 +89,31 @@ static enum fault_reason check(const struct batch_engine *engine, struct bytes k
         return over(fault, FAULT_WAITING_BYTES, "max_waiting_bytes", batch->waiting_bytes + operation->bytes,
                     settings->max_waiting_bytes);
     return check_space(engine, batch, operation, fault);
+}
+
+/* The bound may be that of several engines, on several threads: the place is reserved first. */
+static enum fault_reason reserve_key(struct batch_engine *engine, struct fault *fault)
+{
+    const uint64_t max = engine->settings.max_keys;
+
+    if (atomic_fetch_add(engine->all_keys, 1) < max)
+        return FAULT_NONE;
+    atomic_fetch_sub(engine->all_keys, 1);
+    return over(fault, FAULT_TOO_MANY_KEYS, "max_keys", max + 1, max);
+}
+
+static struct keyed_batch *add_key(struct batch_engine *engine, struct bytes key, struct fault *fault)
+{
+    struct keyed_batch *batch = NULL;
+
+    if (reserve_key(engine, fault))
+        return NULL;
+    batch = keyed_batch_new(engine, key);
+    if (!batch) {
+        atomic_fetch_sub(engine->all_keys, 1);
+        fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    }
+    return batch;
 }
 
 enum fault_reason batch_engine_run(struct batch_engine *engine, struct bytes key,
@@ -103,9 +127,9 @@ enum fault_reason batch_engine_run(struct batch_engine *engine, struct bytes key
         return reason;
     batch_engine_enter(engine);
     if (!batch)
-        batch = keyed_batch_new(engine, key);
+        batch = add_key(engine, key, fault);
     if (!batch)
-        return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+        return fault->reason;
     operation->batch = batch;
     operation->state = OPERATION_WAITING;
     operation->failed = false;
@@ -120,11 +144,12 @@ enum fault_reason batch_engine_run(struct batch_engine *engine, struct bytes key
 
 bool batch_engine_cancel(struct batch_operation *operation)
 {
+    if (operation->state != OPERATION_WAITING)
+        return false;
+
     struct keyed_batch *batch = operation->batch;
     struct batch_engine *engine = batch->engine;
 
-    if (operation->state != OPERATION_WAITING)
-        return false;
     batch_engine_enter(engine);
     list_remove(&operation->node);
     operation->state = OPERATION_NEW;
@@ -156,6 +181,7 @@ static void stop_key(struct batch_engine *engine, struct keyed_batch *batch)
         engine->waiters -= batch->waiters;
         batch->waiters = 0;
         batch->waiting_bytes = 0;
+        keyed_batch_hand_back(&batch->waiting);
         engine->port.ended(engine->port.ctx, batch, &batch->waiting, BATCH_STOPPED, NULL);
         CHECK(list_empty(&batch->waiting));
     }

@@ -4,6 +4,7 @@
 #ifndef TRIBUTARY_BATCH_BATCH_SETTINGS_H
 #define TRIBUTARY_BATCH_BATCH_SETTINGS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/base.h"
@@ -42,6 +43,7 @@ struct batch_settings {
     uint64_t max_waiters;       /* [100000] */
     uint64_t max_waiting_bytes; /* [64 MiB] */
     uint64_t max_keys;          /* keys that have a batch or a waiter [1000000] */
+    _Atomic uint64_t *all_keys; /* the number of them, of several engines together; NULL: of one */
     uint64_t max_batches;       /* batches that have begun; other keys wait for their turn [max_keys] */
     /* An operation that the batch of its key has no space for, or that would begin a batch beyond
      * `max_batches`, is refused. False: it waits. */

@@ -61,6 +61,7 @@ void keyed_batch_free(struct keyed_batch *batch)
     list_remove(&batch->turn);
     heap_remove(&engine->timers, &batch->timer);
     map_remove(&engine->keys, &batch->node);
+    atomic_fetch_sub(engine->all_keys, 1);
     free(batch);
     keyed_batch_next_turn(engine);
 }
@@ -96,6 +97,12 @@ static void reset(struct keyed_batch *batch)
     list_init(&batch->operations);
 }
 
+void keyed_batch_hand_back(const struct list *waiting)
+{
+    list_each(node, next, waiting)
+        container_of(node, struct batch_operation, node)->state = OPERATION_NEW;
+}
+
 void keyed_batch_end(struct keyed_batch *batch, enum batch_outcome outcome)
 {
     struct batch_engine *engine = batch->engine;
@@ -111,6 +118,7 @@ void keyed_batch_end(struct keyed_batch *batch, enum batch_outcome outcome)
 
     fsm_move(&keyed_batch_machine, batch, OVER);
     if (outcome == BATCH_LOAD_FAILED && batch->started == 0) {
+        keyed_batch_hand_back(&batch->waiting);
         list_move_all(&batch->waiting, &batch->operations);
         engine->waiters -= batch->waiters;
         batch->waiters = 0;

@@ -18,6 +18,7 @@
 #define TRIBUTARY_BATCH_KEYED_BATCH_H
 
 #include <stdalign.h>
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "base/fsm.h"
@@ -36,6 +37,7 @@ struct batch_engine {
     struct batch_port port;
     size_t user_bytes;
     struct map keys;
+    _Atomic uint64_t own_keys, *all_keys; /* the latter is the former, or that of several engines */
     struct heap timers;
     struct list ready; /* keyed batches that may have to move, each once */
     struct list turns; /* PENDING: the first may begin when fewer than max_batches have begun */
@@ -88,6 +90,8 @@ void keyed_batch_load(struct keyed_batch *batch);
 /* Ends the batch, and with LOAD_FAILED those that wait for it. The key is PENDING or freed
  * afterwards. */
 void keyed_batch_end(struct keyed_batch *batch, enum batch_outcome outcome);
+/* Operations that wait will not start: they are as new. */
+void keyed_batch_hand_back(const struct list *waiting);
 /* Takes the key out of the engine, and frees it. It has no batch and no waiter. */
 void keyed_batch_free(struct keyed_batch *batch);
 

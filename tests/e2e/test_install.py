@@ -156,6 +156,24 @@ class Library(Case):
         self.assertEqual(self.shell(f"cc hello.c {flags} -o hello_static && ./hello_static"), "OK\n")
         self.assertNotIn(self.soname, needed(self.folder / "hello_static"))
 
+    def test_the_programs_for_keyed_batches_build_and_run_as_pasted(self):
+        page = (ROOT / "docs/batch.md").read_text()
+        for name, text in (
+            ("visits", blocks("c", page)[0]),
+            ("accounts", (ROOT / "docs/examples/accounts.c").read_text()),
+        ):
+            (self.folder / f"{name}.c").write_text(text)
+            line = re.search(rf"cc {name}\.c .*", text).group()
+            printed = self.shell(line.replace("./accounts", "./accounts accounts.db"))
+            if name == "visits":
+                self.assertEqual(printed, "OK: 1000 visits, saved together\n")
+                self.assertEqual((self.folder / "alice.visits").read_text(), "1000\n")
+            else:
+                made, refused = map(int, re.findall(r"\d+", printed.splitlines()[0]))
+                self.assertEqual(made + refused, 1000)
+                self.assertIn("all accounts together have 1000, after ", printed)
+                self.assertLess(int(printed.split()[-2]), made)
+
     def test_the_program_of_the_readme_builds_with_find_package_and_both_libraries(self):
         (self.folder / "CMakeLists.txt").write_text(PROJECT.format(version=self.version))
         self.shell(f"cmake -G Ninja -B build -D CMAKE_PREFIX_PATH={self.prefix} && cmake --build build")

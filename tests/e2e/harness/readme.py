@@ -6,9 +6,9 @@ from .protos import ROOT
 README = (ROOT / "README.md").read_text()
 
 
-def blocks(language):
+def blocks(language, text=README):
     """The fenced blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def command(beginning):

@@ -12,6 +12,7 @@
  *   subscriptions.h  list and end the subscriptions of others
  *   changes.h        hear of producers and subscriptions as they come, change and go
  *   drain.h          end the server gently
+ *   batch.h          keyed batches in this process; they need no server
  *
  * A first call:
  *
@@ -44,13 +45,12 @@ extern "C" {
 #include <stddef.h>
 #include <stdint.h>
 
+#include "duration.h"
 #include "event.h"
 #include "export.h"
 #include "version.h"
 #include "status.h"
 
-#define TRIBUTARY_NONE INT64_C(-1)
-#define TRIBUTARY_FOREVER INT64_MAX
 #define TRIBUTARY_DEFAULT_TARGET "127.0.0.1:7227"
 
 /* Returns the version of this library, such as "0.1.0". The text is static. */
@@ -113,6 +113,7 @@ TRIBUTARY_API void tributary_free(struct tributary *client);
 #include "changes.h"
 #include "drain.h"
 #include "explain.h"
+#include "batch.h"
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,224 @@
+/* operation.c - see operation.h. */
+#include "client/lib/batch/operation.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/threads.h"
+#include "client/lib/batch/failure.h"
+#include "client/lib/core/bytes.h"
+
+struct operation *operation_new(const struct tributary_batch_operation *params)
+{
+    struct operation *operation = calloc(1, sizeof(*operation));
+
+    if (!operation)
+        return NULL;
+    atomic_init(&operation->refs, 1);
+    operation->operation.bytes = params->bytes;
+    operation->operate = params->operate;
+    operation->ctx = params->ctx;
+    operation->cancel = params->cancel;
+    list_init(&operation->with_cancel);
+    return operation;
+}
+
+void operation_retain(struct operation *operation)
+{
+    atomic_fetch_add_explicit(&operation->refs, 1, memory_order_relaxed);
+}
+
+void operation_release(struct operation *operation)
+{
+    if (!operation || atomic_fetch_sub_explicit(&operation->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    free(operation->own);
+    free(operation);
+}
+
+bool operation_begin_cancellable(struct operation *operation)
+{
+    struct tributary_batch_cancel *cancel = operation->cancel;
+
+    if (!cancel)
+        return true;
+    pthread_mutex_lock(&cancel->lock);
+
+    const bool cancelled = cancel->cancelled;
+
+    if (!cancelled) {
+        list_append(&cancel->operations, &operation->with_cancel);
+        atomic_fetch_add(&cancel->refs, 1);
+    }
+    pthread_mutex_unlock(&cancel->lock);
+    if (cancelled)
+        operation->cancel = NULL;
+    return !cancelled;
+}
+
+void operation_end_cancellable(struct operation *operation)
+{
+    struct tributary_batch_cancel *cancel = operation->cancel;
+
+    if (!cancel)
+        return;
+    pthread_mutex_lock(&cancel->lock);
+    list_remove(&operation->with_cancel);
+    pthread_mutex_unlock(&cancel->lock);
+    operation->cancel = NULL;
+    tributary_batch_cancel_free(cancel);
+}
+
+void tributary_batch_cancel_free(struct tributary_batch_cancel *cancel)
+{
+    if (!cancel || atomic_fetch_sub(&cancel->refs, 1) > 1)
+        return;
+    pthread_mutex_destroy(&cancel->lock);
+    free(cancel);
+}
+
+static void set(struct tributary_status *status, enum tributary_code code, const char *reason,
+                const char *message)
+{
+    status->code = code;
+    snprintf(status->reason, sizeof(status->reason), "%s", reason);
+    snprintf(status->message, sizeof(status->message), "%s", message);
+}
+
+void ending_status(enum ending ending, struct tributary_status *status_out)
+{
+    const enum fault_reason reason = ending == ENDING_LATE ? FAULT_DEADLINE : FAULT_OPERATION_CANCELLED;
+
+    set(status_out, (enum tributary_code)fault_code(reason), fault_reason_name(reason),
+        ending == ENDING_LATE ? "the operation has not started in time" : fault_text(reason));
+}
+
+static void unknown_failure(struct tributary_status *status, const char *reason)
+{
+    set(status, TRIBUTARY_RESOURCE_EXHAUSTED, reason, "there was no memory for the cause");
+}
+
+/* The status of one of those that ended together. It is in `status`, or another one that lives as
+ * long as `operation` and `first`. */
+static const struct tributary_status *
+status_of(const struct operation *operation, const struct operation *first, struct tributary_status *status)
+{
+    status->code = TRIBUTARY_OK;
+    status->reason[0] = status->message[0] = '\0';
+    if (operation->ending != ENDING_BATCH) {
+        ending_status(operation->ending, status);
+        return status;
+    }
+    switch (first->outcome) {
+    case BATCH_SAVED:
+        if (operation->own)
+            return operation->own;
+        if (operation->operation.failed)
+            unknown_failure(status, "OPERATION_FAILED");
+        return status;
+    case BATCH_LOAD_FAILED:
+    case BATCH_SAVE_FAILED:
+        if (first->failure)
+            return first->failure;
+        unknown_failure(status, first->outcome == BATCH_LOAD_FAILED ? "LOAD_FAILED" : "SAVE_FAILED");
+        return status;
+    case BATCH_STOPPED:
+        set(status, (enum tributary_code)fault_code(FAULT_PROCESSOR_STOPPED),
+            fault_reason_name(FAULT_PROCESSOR_STOPPED), fault_text(FAULT_PROCESSOR_STOPPED));
+        return status;
+    case BATCH_LOST: /* batch_lost() is for workers of a service */
+        break;
+    }
+    return status;
+}
+
+static void report(struct operation *operation, const struct operation *first)
+{
+    SCRATCH struct tributary_status own;
+    const struct tributary_status *status = status_of(operation, first, &own);
+
+    operation_end_cancellable(operation);
+    if (operation->waiter)
+        waiter_complete(operation->waiter, status);
+    else if (operation->done)
+        operation->done(operation->ctx, status);
+}
+
+void operation_report_early(struct operation *operation, enum ending ending)
+{
+    SCRATCH struct tributary_status status;
+
+    if (!operation->waiter)
+        return;
+    ending_status(ending, &status);
+    waiter_complete(operation->waiter, &status);
+    operation->waiter = NULL;
+}
+
+static void report_all(struct end *end)
+{
+    struct operation *first = container_of(end, struct operation, end);
+    struct tributary_status *failure = first->failure;
+
+    list_remove(&first->operation.node);
+    report(first, first);
+    list_each(node, next, &first->together) {
+        struct operation *operation = container_of(node, struct operation, operation.node);
+
+        list_remove(node);
+        report(operation, first);
+        operation_release(operation);
+    }
+    operation_release(first);
+    free(failure);
+}
+
+void operations_end(struct shard *shard, struct list *operations, enum batch_outcome outcome,
+                    struct tributary_status *failure)
+{
+    struct list *node = list_first(operations);
+
+    if (!node) {
+        free(failure);
+        return;
+    }
+
+    struct operation *first = container_of(node, struct operation, operation.node);
+
+    list_remove(node);
+    list_init(&first->together);
+    list_move_all(operations, &first->together);
+    first->outcome = outcome;
+    first->failure = failure;
+    shard_add_end(shard, &first->end, report_all);
+}
+
+void operation_end_alone(struct operation *operation, enum ending ending)
+{
+    operation->ending = ending;
+    list_init(&operation->operation.node);
+    list_init(&operation->together);
+    shard_add_end(operation->shard, &operation->end, report_all);
+}
+
+void waiter_init(struct waiter *waiter)
+{
+    pthread_mutex_init(&waiter->lock, NULL);
+    cond_init(&waiter->changed);
+    waiter->done = false;
+}
+
+void waiter_fini(struct waiter *waiter)
+{
+    pthread_cond_destroy(&waiter->changed);
+    pthread_mutex_destroy(&waiter->lock);
+}
+
+void waiter_complete(struct waiter *waiter, const struct tributary_status *status)
+{
+    pthread_mutex_lock(&waiter->lock);
+    waiter->status = *status;
+    waiter->done = true;
+    pthread_cond_signal(&waiter->changed);
+    pthread_mutex_unlock(&waiter->lock);
+}

@@ -1,0 +1,151 @@
+/* shard_port.c - see shard_port.h. */
+#include "client/lib/batch/shard_port.h"
+
+#include "base/clock.h"
+#include "client/lib/batch/lead.h"
+
+static void on_load(void *ctx, struct keyed_batch *batch)
+{
+    struct lead *lead = batch_user(batch);
+
+    lead->shard = ctx;
+    lead->batch = batch;
+    lead_act(lead, ACTION_LOAD);
+}
+
+static void on_operate(void *ctx, struct keyed_batch *batch, struct batch_operation *operation)
+{
+    struct lead *lead = batch_user(batch);
+
+    (void)ctx;
+    lead->operation = container_of(operation, struct operation, operation);
+    lead_act(lead, ACTION_OPERATE);
+}
+
+static void on_save(void *ctx, struct keyed_batch *batch)
+{
+    (void)ctx;
+    lead_act(batch_user(batch), ACTION_SAVE);
+}
+
+static void on_unload(void *ctx, struct keyed_batch *batch)
+{
+    (void)ctx;
+    lead_unload(batch_user(batch));
+}
+
+static void on_ended(void *ctx, struct keyed_batch *batch, struct list *operations,
+                     enum batch_outcome outcome, const struct batch_record *record)
+{
+    struct shard *shard = ctx;
+    struct lead *lead = batch_user(batch);
+    struct tributary_status *failure = NULL;
+
+    if (record) {
+        failure = lead->failure;
+        if (shard->leading == lead)
+            shard->leading = NULL;
+        if (records_wanted(&shard->batch->records))
+            records_add(&shard->batch->records, record, outcome == BATCH_SAVED ? NULL : failure);
+    }
+    operations_end(shard, operations, outcome, failure);
+}
+
+static int64_t now_ns(void *ctx)
+{
+    (void)ctx;
+    return clock_mono_ns();
+}
+
+static void wake_at(void *ctx, int64_t at_ns)
+{
+    struct shard *shard = ctx;
+
+    ticker_set(&shard->batch->ticker, shard->number, at_ns);
+}
+
+static void on_stopped(void *ctx)
+{
+    ((struct shard *)ctx)->stopped = true;
+}
+
+bool shard_init(struct shard *shard, struct tributary_batch *batch, unsigned number,
+                const struct batch_settings *settings)
+{
+    const struct batch_port port = {.load = on_load,
+                                    .operate = on_operate,
+                                    .save = on_save,
+                                    .unload = on_unload,
+                                    .ended = on_ended,
+                                    .now_ns = now_ns,
+                                    .wake_at = wake_at,
+                                    .stopped = on_stopped,
+                                    .ctx = shard};
+
+    shard->batch = batch;
+    shard->number = number;
+    list_init(&shard->leads);
+    list_init(&shard->ends);
+    shard->engine = batch_engine_new(settings, &port, sizeof(struct lead));
+    if (!shard->engine)
+        return false;
+    pthread_mutex_init(&shard->lock, NULL);
+    return true;
+}
+
+void shard_fini(struct shard *shard)
+{
+    if (!shard->engine)
+        return;
+    batch_engine_free(shard->engine);
+    pthread_mutex_destroy(&shard->lock);
+}
+
+enum fault_reason shard_run(struct bytes key, struct operation *operation, struct fault *fault)
+{
+    struct shard *shard = operation->shard;
+    enum fault_reason reason = FAULT_OPERATION_CANCELLED;
+
+    shard_enter(shard);
+    operation->admitted = true;
+    if (operation->ending == ENDING_BATCH)
+        reason = batch_engine_run(shard->engine, key, &operation->operation, fault);
+    else
+        fault_set(fault, reason, NULL, NULL);
+    shard_leave(shard);
+    return reason;
+}
+
+void shard_cancel(struct operation *operation, enum ending ending)
+{
+    struct shard *shard = operation->shard;
+    struct batch_operation *admitted = &operation->operation;
+
+    shard_enter(shard);
+    if (!operation->admitted) {
+        operation->ending = ending;
+    } else if (batch_engine_cancel(admitted)) {
+        operation_report_early(operation, ending);
+        operation_end_alone(operation, ending);
+    } else if (admitted->state == OPERATION_RUNNING &&
+               lead_is_about_to_run(batch_user(admitted->batch), operation)) {
+        operation->withdrawn = true;
+        operation->ending = ending;
+        operation_report_early(operation, ending);
+    }
+    shard_leave(shard);
+}
+
+void shard_tick(struct shard *shard)
+{
+    shard_enter(shard);
+    batch_engine_tick(shard->engine);
+    shard_leave(shard);
+}
+
+void shard_stop(struct shard *shard)
+{
+    shard_enter(shard);
+    batch_engine_stop(shard->engine);
+    shard_leave(shard);
+}
