@@ -115,11 +115,27 @@ static bool dequeue(struct sender *sender, int64_t now_ns)
     return more && max_dequeue(sender) > 0;
 }
 
+/* Heartbeats of longer intervals are due at multiples of this, so many go in one turn of the
+ * thread: most of what a single one costs is the turn. A few of them delay nobody. */
+#define HEARTBEAT_GRID_NS (16 * NS_PER_MS)
+#define MAX_EXACT_HEARTBEAT_NS NS_PER_S
+
+/* When the next heartbeat is due, unless a message goes before. Never later than the interval says.
+ * INT64_MAX: there are none. */
+static int64_t heartbeat_due_at(const struct sender *sender)
+{
+    const int64_t interval_ns = sender->settings.heartbeat_ns;
+    const int64_t due_ns = sender->sent_at_ns + interval_ns;
+
+    if (interval_ns == 0)
+        return INT64_MAX;
+    return interval_ns <= MAX_EXACT_HEARTBEAT_NS ? due_ns : due_ns - due_ns % HEARTBEAT_GRID_NS;
+}
+
 /* Sends a message with everything that may be sent. False: there was nothing to send. */
 static bool send_message(struct sender *sender, enum chan_state state, int64_t now_ns)
 {
-    bool heartbeat =
-        sender->settings.heartbeat_ns > 0 && now_ns - sender->sent_at_ns >= sender->settings.heartbeat_ns;
+    bool heartbeat = now_ns >= heartbeat_due_at(sender);
     uint32_t mark = chan_marked(sender->chan);
 
     if (mark > 0) {
@@ -219,8 +235,7 @@ static void set_timer(struct sender *sender, bool lingering, int64_t now_ns)
     } else {
         if (sender->waiting_since_ns != INT64_MAX)
             at_ns = earlier(at_ns, sender->waiting_since_ns + sender->settings.linger_ns);
-        if (sender->settings.heartbeat_ns > 0)
-            at_ns = earlier(at_ns, sender->sent_at_ns + sender->settings.heartbeat_ns);
+        at_ns = earlier(at_ns, heartbeat_due_at(sender));
         if (sender->moved)
             at_ns = earlier(at_ns, sender->reported_at_ns + sender->settings.progress_ns);
         if (sender->no_credit_since_ns == INT64_MAX)

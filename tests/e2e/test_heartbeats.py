@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""Heartbeats on the calls of producers: Register and PublishStream. Those of consumers are tested by
-test_subscribe.py."""
+"""Heartbeats on the calls of producers: Register and PublishStream; and what those of very many
+consumers cost. Single ones of consumers are tested by test_subscribe.py."""
+import os
 import queue
 import threading
 import time
@@ -8,7 +9,8 @@ import time
 import grpc
 
 from harness.case import Case, main
-from harness.client import event
+from harness.client import event, subscribe_request
+from harness.crowd import Crowd
 from harness.daemon import PATIENCE, eventually
 from harness.protos import duration, v1
 
@@ -138,6 +140,37 @@ class Heartbeats(Case):
                 stream.call.cancel()
         request = v1.ListProducersRequest(pattern="s*")
         eventually(lambda: not self.daemon.admin().ListProducers(request).producers, "all have left")
+
+
+class ManyConsumers(Case):
+    arguments = ("--log-level", "warn")
+    count, links, interval = 1000, 10, 2
+
+    def waits(self):
+        """How often the busiest thread of the daemon has waited."""
+        found = []
+        for task in os.listdir(f"/proc/{self.daemon.pid}/task"):
+            text = open(f"/proc/{self.daemon.pid}/task/{task}/status", encoding="ascii").read()
+            found.append(int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0]))
+        return max(found)
+
+    def test_the_thread_wakes_up_for_many_heartbeats_at_once(self):
+        crowd = Crowd(self.daemon.address)
+        self.addCleanup(crowd.close)
+        request = subscribe_request(
+            heartbeat_interval=duration(self.interval), notices=v1.NOTICES_NONE
+        ).SerializeToString()
+        links = [crowd.link() for _ in range(self.links)]
+        for number in range(self.count):  # spread over an interval
+            links[number % self.links].open("/tributary.v1.Subscriber/Subscribe", request, end=True)
+            time.sleep(self.interval / self.count)
+        crowd.wait_begun(self.count)
+        began, frames, waits = time.monotonic(), sum(link.data_frames for link in links), self.waits()
+        until = frames + 3 * self.count
+        eventually(lambda: sum(link.data_frames for link in links) >= until, "three heartbeats each")
+        self.assertGreater(time.monotonic() - began, 2 * self.interval, "none comes much too early")
+        # Alone, each would wake the thread: 500 times a second. There are 62 moments in a second.
+        self.assertLess(self.waits() - waits, 3 * self.count / 2)
 
 
 if __name__ == "__main__":
