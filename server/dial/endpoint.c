@@ -180,7 +180,8 @@ enum fault_reason endpoint_start_call(struct endpoint *endpoint, const struct ac
                                            .subscription_id = params->subscription_id,
                                            .deadline_ns = params->deadline_ns,
                                            .called = params->called,
-                                           .payer = params->payer};
+                                           .payer = params->payer,
+                                           .via = params->via};
     struct upstream *upstream = upstream_new(&endpoint->plan.calls, &target, &upstream_port, endpoint, fault);
     bool is_added = false;
 

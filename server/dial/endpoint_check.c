@@ -282,10 +282,22 @@ static enum fault_reason check_history(const struct endpoint_params *params, str
 /* What each_address appends to a name at most: '@' and "[V6]:PORT". */
 #define ADDRESS_NAME_BYTES 48u
 
+/* A SHARED call is made for nobody, so it has come through no other server. Two servers whose
+ * SHARED endpoints made the other's events their own would pass them on without end. */
+static enum fault_reason check_flat(const struct endpoint_params *params, struct fault *fault)
+{
+    static const char service[] = "/tributary.v1.Subscriber/";
+
+    if (params->mode != SESSION_SHARED || strncmp(params->method, service, strlen(service)) != 0)
+        return FAULT_NONE;
+    return fault_set(fault, FAULT_UNSUPPORTED, "endpoint.activation",
+                     "RAW and EVENT_BATCH of a Subscriber are PER_CONSUMER or BY_REQUEST; SHARED is CASCADE");
+}
+
 static enum fault_reason check_cascade(const struct endpoint_params *params, struct fault *fault)
 {
     if (!params->cascade)
-        return FAULT_NONE;
+        return check_flat(params, fault);
     if (params->mode != SESSION_SHARED)
         return fault_set(fault, FAULT_UNSUPPORTED, "endpoint.activation",
                          "an endpoint with decode CASCADE is SHARED");

@@ -17,7 +17,7 @@ struct lasting_call {
     struct endpoint *endpoint;
     uint64_t number;
     struct map_node by_number; /* in endpoint->lasting */
-    struct shared_bytes *request;
+    struct shared_bytes *request, *via;
     struct peer_key payer;
     struct timer retry;
     int64_t retry_at_ns; /* INT64_MAX: `retry` is not armed */
@@ -40,6 +40,7 @@ static void call_free(struct lasting_call *call)
 {
     timer_stop(&call->retry);
     shared_bytes_release(call->request);
+    shared_bytes_release(call->via);
     free(call);
 }
 
@@ -130,7 +131,8 @@ static void open_call(struct lasting_call *call)
                                              .request = call->request,
                                              .deadline_ns = INT64_MAX,
                                              .subscription_id = "",
-                                             .payer = call->payer};
+                                             .payer = call->payer,
+                                             .via = call->via};
     if (endpoint_start_call(endpoint, &params, &fault)) {
         struct upstream_end end = {.code = (uint32_t)fault_code(fault.reason)};
 
@@ -149,6 +151,7 @@ void lasting_call_begin(struct endpoint *endpoint, const struct activation_param
         call->number = number;
         call->by_number.key = activation_key(&call->number);
         call->request = shared_bytes_retain(params->request);
+        call->via = shared_bytes_retain(params->via);
         call->payer = params->payer;
         call->retry.fired = on_retry;
     }

@@ -49,6 +49,7 @@ struct upstream_target {
     int64_t deadline_ns;          /* the consumer's, clock_mono_ns(); INT64_MAX: none */
     struct called *called;        /* the call that it answers (served_call.h); NULL: none */
     struct peer_key payer;        /* NO_PEER: no consumer has asked for it */
+    struct shared_bytes *via;     /* marks of the processes that it is made for; NULL: none */
 };
 
 /* The endpoint's places for the call. */

@@ -283,6 +283,10 @@ static void open_call(struct connection_call *call)
                                           .deadline_ns = INT64_MAX};
 
     opening.channel = upstream->connection->channel;
+    if (upstream->metadata) {
+        opening.metadata = upstream->metadata;
+        opening.metadata_count = upstream->metadata_count;
+    }
     if (is_served(upstream))
         upstream_served_open(upstream, &opening);
     else if (plan->cascade)
@@ -290,8 +294,7 @@ static void open_call(struct connection_call *call)
     upstream->waits_since_ns = clock_mono_ns();
     client_call_init(&upstream->call, cq_of(upstream), &port);
     client_call_open(&upstream->call, &opening);
-    if (is_served(upstream))
-        upstream_served_opened(upstream, &opening);
+    upstream_metadata_fini(upstream);
     upstream_set_timer(upstream);
     upstream_send_next(upstream);
 }

@@ -28,6 +28,9 @@ struct upstream {
     char subscription_id[32];
     int64_t deadline_ns;
     struct peer_key payer;
+    /* With which it is opened; NULL: the plan's. Its first `plan_metadata` pairs are the plan's. */
+    grpc_metadata *metadata;
+    size_t metadata_count, plan_metadata;
 
     /* Any thread. */
     _Atomic uint32_t refs;
@@ -75,6 +78,13 @@ static inline bool has_flag(const struct upstream *upstream, enum flag flag)
     return (atomic_load(&upstream->flags) & flag) != 0;
 }
 
+/* ---- upstream_metadata.c ---- */
+
+/* Loop. False: out of memory. `via` has marks, one behind the other (grpc/own_mark.h). */
+MUST_CHECK bool upstream_metadata_init(struct upstream *upstream, struct bytes via);
+/* It is opened, or never will be. Any thread; may be repeated. */
+void upstream_metadata_fini(struct upstream *upstream);
+
 static inline struct upstream *upstream_retain(struct upstream *upstream)
 {
     atomic_fetch_add_explicit(&upstream->refs, 1, memory_order_relaxed);
@@ -86,6 +96,7 @@ static inline void upstream_release(struct upstream *upstream)
     if (!upstream || atomic_fetch_sub_explicit(&upstream->refs, 1, memory_order_acq_rel) != 1)
         return;
     shared_bytes_release(upstream->request);
+    upstream_metadata_fini(upstream);
     served_link_fini(&upstream->served);
     chunk_release(upstream->held);
     free(upstream);
@@ -120,9 +131,8 @@ static inline bool is_served(const struct upstream *upstream)
 
 /* Loop. */
 void upstream_served_init(struct upstream *upstream, struct called *called);
-/* How it is opened. Call upstream_served_opened() afterwards. */
+/* How it is opened. */
 void upstream_served_open(const struct upstream *upstream, struct client_call_opening *opening);
-void upstream_served_opened(const struct upstream *upstream, struct client_call_opening *opening);
 void upstream_served_send_next(struct upstream *upstream);
 /* A message: it is offered, or held. The next one is read where that makes sense. */
 void upstream_served_message(struct upstream *upstream, const grpc_byte_buffer *message);

@@ -48,7 +48,11 @@ struct upstream *upstream_new(const struct upstream_plan *plan, const struct ups
     list_init(&upstream->places.waiting);
     if (target->called)
         upstream_served_init(upstream, target->called);
-    return upstream;
+    if (upstream_metadata_init(upstream, shared_bytes_view(target->via)))
+        return upstream;
+    fault_set(fault, FAULT_MEMORY_BUDGET, "upstream call", "");
+    upstream_discard(upstream);
+    return NULL;
 }
 
 void upstream_discard(struct upstream *upstream)

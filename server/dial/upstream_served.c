@@ -40,49 +40,10 @@ static const struct called *called_of(const struct upstream *upstream)
 
 /* ---- what is sent ---- */
 
-/* What the endpoint says itself comes first, and takes the place of what the client says. */
-static bool has_key(const grpc_metadata *metadata, size_t count, struct bytes key)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (bytes_same(slice_bytes(&metadata[i].key), key))
-            return true;
-    }
-    return false;
-}
-
 void upstream_served_open(const struct upstream *upstream, struct client_call_opening *opening)
 {
-    const struct upstream_plan *plan = upstream->plan;
-    size_t count;
-    const struct pair *sent = served_call_metadata(upstream->served.call, &count);
-    grpc_metadata *metadata = calloc(plan->metadata_count + count, sizeof(*metadata));
-
     opening->method = (const char *)called_of(upstream)->method.data;
     opening->deadline_ns = upstream->deadline_ns;
-    if (!metadata)
-        return; /* the call goes without them */
-    memcpy(metadata, plan->metadata, plan->metadata_count * sizeof(*metadata));
-    opening->metadata = metadata;
-    opening->metadata_count = plan->metadata_count;
-    for (size_t i = 0; i < count; i++) {
-        if (metadata_names_have(plan->request_names, plan->request_name_count, sent[i].name) &&
-            !has_key(plan->metadata, plan->metadata_count, sent[i].name))
-            metadata[opening->metadata_count++] =
-                (grpc_metadata){.key = slice_copy_of(sent[i].name), .value = slice_copy_of(sent[i].value)};
-    }
-}
-
-void upstream_served_opened(const struct upstream *upstream, struct client_call_opening *opening)
-{
-    const size_t own = upstream->plan->metadata_count;
-
-    if (opening->metadata == upstream->plan->metadata)
-        return;
-    for (size_t i = own; i < opening->metadata_count; i++) {
-        grpc_slice_unref(opening->metadata[i].key);
-        grpc_slice_unref(opening->metadata[i].value);
-    }
-    free(opening->metadata);
 }
 
 static void release(void *shared)

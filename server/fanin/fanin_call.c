@@ -219,6 +219,7 @@ static void subscribe(struct task *task)
         .peer_key = call_peer_key(call),
         .request = shared_bytes_view(fanin_call->first),
         .called = called_of(fanin_call),
+        .via = call_via(call),
         .deadline_ns = call_deadline_ns(call),
         .end_when_all_ended = true,
         .port = &subscription_port,

@@ -103,7 +103,7 @@ static void closed(struct call *call, bool ok)
         port->closed(call, ok);
 }
 
-const struct call_port fanin_port = {.refuses_own = true,
+const struct call_port fanin_port = {.leads_to_calls = true,
                                      .opened = opened,
                                      .message = message,
                                      .half_closed = half_closed,

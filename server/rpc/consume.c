@@ -314,7 +314,7 @@ static void closed(struct call *call, bool ok)
     free(consume);
 }
 
-static const struct call_port consume_port = {.refuses_own = true,
+static const struct call_port consume_port = {.leads_to_calls = true,
                                               .opened = opened,
                                               .message = message,
                                               .half_closed = half_closed,

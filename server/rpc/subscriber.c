@@ -329,6 +329,7 @@ void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *mes
     request->params.peer = call_peer(call);
     request->params.peer_key = call_peer_key(call);
     request->params.deadline_ns = call_deadline_ns(call);
+    request->params.via = call_via(call);
     request->params.port = &subscription_port;
     request->params.ctx = subscriber;
     call_hold(call);
@@ -358,8 +359,7 @@ static void give_up(struct task *task)
     cq_post(call_cq(subscriber->call), task);
 }
 
-/* While OPENING on_subscribed() will find that the call is not alive. Where many producers are
- * still to be bound that is far off. */
+/* While OPENING on_subscribed() will find that the call is not alive, perhaps much later. */
 void subscriber_lost(struct subscriber *subscriber)
 {
     if (subscriber->state == SUBSCRIBER_LIVE) {
@@ -436,7 +436,7 @@ static void closed(struct call *call, bool ok)
     free(subscriber);
 }
 
-static const struct call_port subscribe_port = {.refuses_own = true,
+static const struct call_port subscribe_port = {.leads_to_calls = true,
                                                 .opened = opened,
                                                 .message = message,
                                                 .half_closed = half_closed,

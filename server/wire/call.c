@@ -12,13 +12,13 @@
 #include "grpc/message_flag.h"
 #include "grpc/server_call.h"
 #include "grpc/slices.h"
-#include "grpc/own_mark.h"
 #include "h2socket/h2socket.h"
 #include "server/wire/connection_end.h"
 #include "server/wire/message.h"
 #include "server/wire/request_headers.h"
 #include "server/wire/response_headers.h"
 #include "server/wire/socket_writable.h"
+#include "server/wire/via.h"
 #include "server/wire/waiting_message.h"
 
 #include <grpc/support/alloc.h>
@@ -41,6 +41,7 @@ struct call {
     struct peer_key peer_key;
     struct h2socket_end *connection_end; /* of its connection; NULL: not known */
     struct waiting_message deflated;     /* a compressed message for which its thread had no time */
+    struct shared_bytes *via;            /* see call_via() */
 };
 
 void (*call_fault_details)(const struct fault *fault, struct buf *details);
@@ -152,6 +153,7 @@ static void on_closed(struct server_call *base, bool ok)
     list_remove(&call->live);
     grpc_byte_buffer_destroy(waiting_message_take(&call->deflated, &owner));
     h2socket_end_release(call->connection_end);
+    shared_bytes_release(call->via);
     count_add(COUNT_LIVE_CALLS, -1);
     free(call);
 }
@@ -193,27 +195,22 @@ static void refuse_unserved(struct call *call, grpc_slice path)
 
 static const struct call_port unserved = {.unary = true};
 
-static bool has_too_much_metadata(struct call *call, const struct core_call *from)
+static bool has_too_much_metadata(const struct call *call, const struct core_call *from, struct fault *fault)
 {
     uint64_t bytes = request_headers_bytes(from->details, from->metadata);
     uint64_t max_bytes = wire_thread_settings(call->thread)->max_header_bytes;
-    struct fault fault;
     char bound[64];
 
     if (bytes <= max_bytes)
         return false;
     snprintf(bound, sizeof(bound), "at most %" PRIu64 " bytes", max_bytes);
-    fault_number(&fault, FAULT_METADATA_TOO_LARGE, "metadata", bytes, bound);
-    call_finish(call, &fault);
+    fault_number(fault, FAULT_METADATA_TOO_LARGE, "metadata", bytes, bound);
     return true;
 }
 
-static void refuse_own(struct call *call)
+static void refuse(struct call *call, const struct fault *fault)
 {
-    struct fault fault;
-
-    fault_set(&fault, FAULT_DIALS_ITSELF, "", "");
-    call_finish(call, &fault);
+    call_finish(call, fault);
     call->port = &unserved;
 }
 
@@ -226,6 +223,7 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
                                                  .lost = on_lost,
                                                  .closed = on_closed};
     struct call *call = calloc(1, sizeof(*call));
+    struct fault fault;
 
     if (!call) {
         grpc_call_unref(from->core);
@@ -250,12 +248,11 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
                                      .headers_with_answer = call->port->unary,
                                      .write_timeout_ns = wire_thread_settings(thread)->write_timeout_ns});
     call_hold(call);
-    if (has_too_much_metadata(call, from))
-        call->port = &unserved;
+    if (has_too_much_metadata(call, from, &fault) ||
+        (call->port->leads_to_calls && via_read(from->metadata, &call->via, &fault)))
+        refuse(call, &fault);
     else if (!method)
         refuse_unserved(call, from->details->method);
-    else if (method->port->refuses_own && own_mark_is_in(from->metadata))
-        refuse_own(call);
     else if (method->port->opened)
         method->port->opened(call, method->ctx);
     if (draining && call->port->draining && call_alive(call))
@@ -319,6 +316,11 @@ struct wire_thread *call_thread(const struct call *call)
 struct cq_thread *call_cq(const struct call *call)
 {
     return call->base.base.thread;
+}
+
+struct shared_bytes *call_via(const struct call *call)
+{
+    return call->via;
 }
 
 const char *call_peer(const struct call *call)

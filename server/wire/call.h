@@ -20,6 +20,7 @@
 
 struct call;
 struct message; /* message.h */
+struct shared_bytes;
 
 /* What a method does with its calls. Every function but `opened` may be NULL. */
 struct call_port {
@@ -45,9 +46,9 @@ struct call_port {
     /* True: the headers go out with the answer. False: they go out with the first call_read() or
      * message. */
     bool unary;
-    /* A call that this process has made itself is refused (DIALS_ITSELF): else it could lead to
-     * another one, and so on without end. */
-    bool refuses_own;
+    /* A call may lead to upstream calls. One that has come through this process is refused
+     * (DIALS_ITSELF): it could lead to another one, and so on without end. */
+    bool leads_to_calls;
 };
 
 /* How a call ends, in the words of another server. */
@@ -91,19 +92,18 @@ bool call_metadata(const struct call *call, size_t index, struct pair *pair_out)
 void call_own(struct call *call, void *own);
 void *call_owned(const struct call *call);
 struct wire_thread *call_thread(const struct call *call);
-struct cq_thread *call_cq(const struct call *call); /* wire_cq() of that thread */
-const char *call_peer(const struct call *call);     /* "127.0.0.1:5000", "unix:"; lives as long as the call */
+struct cq_thread *call_cq(const struct call *call);     /* wire_cq() of that thread */
+struct shared_bytes *call_via(const struct call *call); /* what it has come through (via.h); NULL: nothing */
+const char *call_peer(const struct call *call); /* "127.0.0.1:5000", "unix:"; lives as long as the call */
 struct peer_key call_peer_key(const struct call *call); /* whom what the call makes is charged to */
 int64_t call_deadline_ns(const struct call *call);      /* as clock_mono_ns(); INT64_MAX: none */
 bool call_alive(const struct call *call); /* not finished, not aborted, and the peer is not lost */
 /* Why the call is not alive: the reason that call_finish() or call_abort() was given; why the guard
  * or the core has ended its connection (connection_end.h); DEADLINE; else CANCELLED, where the peer
- * has cancelled or its connection is gone. FAULT_NONE: it is alive,
- * or was finished with OK. */
+ * has cancelled or its connection is gone. FAULT_NONE: it is alive, or was finished with OK. */
 enum fault_reason call_end_reason(const struct call *call);
 
-/* Asks for the next message; at most one request at a time. Does nothing if the call is not
- * alive. */
+/* Asks for the next message; at most one at a time. Does nothing if the call is not alive. */
 void call_read(struct call *call);
 /* Sends one message; at most one at a time. sent() follows. The call takes the memory of `bytes`,
  * which is empty afterwards. False: the call is not alive, and sent() does not follow. */

@@ -8,10 +8,11 @@
 #include <sys/random.h>
 
 #include "base/clock.h"
+#include "grpc/slices.h"
 
 #include <grpc/slice.h>
 
-static char mark[33];
+static char mark[MARK_BYTES + 1];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void make(void)
@@ -29,13 +30,26 @@ grpc_metadata own_mark(void)
                            .value = grpc_slice_from_static_string(mark)};
 }
 
-bool own_mark_is_in(const grpc_metadata_array *metadata)
+bool mark_is_own(struct bytes value)
 {
-    const grpc_metadata own = own_mark();
+    pthread_once(&once, make);
+    return bytes_same(value, (struct bytes){(const uint8_t *)mark, MARK_BYTES});
+}
 
-    for (size_t i = 0; i < metadata->count; i++)
-        if (grpc_slice_eq(metadata->metadata[i].key, own.key) &&
-            grpc_slice_eq(metadata->metadata[i].value, own.value))
-            return true;
-    return false;
+bool mark_is_valid(struct bytes value)
+{
+    bool is_valid = value.size == MARK_BYTES;
+
+    for (size_t i = 0; i < value.size && is_valid; i++) {
+        const uint8_t byte = value.data[i];
+
+        is_valid = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f');
+    }
+    return is_valid;
+}
+
+grpc_metadata mark_metadata(const uint8_t *other)
+{
+    return (grpc_metadata){.key = grpc_slice_from_static_string(OWN_MARK_KEY),
+                           .value = slice_copy_of((struct bytes){other, MARK_BYTES})};
 }

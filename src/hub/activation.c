@@ -184,7 +184,8 @@ static void call_start(struct activation *activation)
                                        .deadline_ns = activation->ctx.deadline_ns,
                                        .subscription_id = subscription->id_text,
                                        .called = subscription->called,
-                                       .payer = subscription->charge->peer};
+                                       .payer = subscription->charge->peer,
+                                       .via = subscription->via};
     const struct ending failed = {
         .reason = FAULT_MEMORY_BUDGET, .state = PRODUCER_ENDED, .code = CODE_RESOURCE_EXHAUSTED};
 
@@ -373,10 +374,9 @@ static void retry_later(struct activation *activation)
 
 static void retry(struct activation *activation)
 {
-    const struct filter *filter = activation->subscription->filter;
-    struct filter_part part = producer_part(&activation->session->producer, filter);
+    struct filter_part part = producer_part(&activation->session->producer, activation->subscription->filter);
 
-    if (activation_open_route(activation, filter, &part, NULL) != ERR_OK) {
+    if (activation_open_route(activation, activation->subscription->filter, &part, NULL) != ERR_OK) {
         count_failure(activation);
         retry_later(activation);
         return;

@@ -30,7 +30,8 @@ void kept_memory_update(struct subscription *subscription)
     const uint64_t of_call = subscription->called ? subscription->called->kept_bytes : 0;
 
     set_kept(subscription, filter_bytes(subscription->filter) + filter_bytes(subscription->spare_filter) +
-                               shared_bytes_view(subscription->request).size + subscription->route_bytes +
+                               shared_bytes_view(subscription->request).size +
+                               shared_bytes_view(subscription->via).size + subscription->route_bytes +
                                of_call);
 }
 

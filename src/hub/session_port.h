@@ -30,6 +30,8 @@ struct activation_params {
     const char *subscription_id;
     struct called *called; /* the call that it answers; retain it to keep it; NULL: none */
     struct peer_key payer; /* of the consumer, who pays for what the activation needs */
+    /* The processes that the consumer's call has come through; retain it to keep it; NULL: none. */
+    struct shared_bytes *via;
 };
 
 /* How the last upstream call of an endpoint failed. */

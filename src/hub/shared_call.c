@@ -40,6 +40,7 @@ void shared_call_release(struct shared_call *call)
     inlet_set_state(&call->numbered.inlet, INLET_REMOVED);
     inlet_fini(&call->numbered.inlet);
     shared_bytes_release(call->request);
+    shared_bytes_release(call->via);
     session_release(call->session);
     free(call);
 }
@@ -54,9 +55,14 @@ static void log_end(const struct shared_call *call)
               LOG_NUMBER("events", inlet->published.events), LOG_NUMBER("bytes", inlet->published.bytes));
 }
 
+static bool is_joinable(const struct shared_call *call)
+{
+    return call->state == SHARED_CALL_STARTING || call->state == SHARED_CALL_ACTIVE;
+}
+
 void shared_call_refuse(struct shared_call *call)
 {
-    if (call->state == SHARED_CALL_STARTING || call->state == SHARED_CALL_ACTIVE)
+    if (is_joinable(call) && !call->via)
         map_remove(&call->session->shared_calls.by_request, &call->by_request);
 }
 
@@ -123,7 +129,8 @@ void shared_call_leave(struct activation *activation, enum fault_reason reason)
 static uint64_t bytes_of(const struct session *session, const struct subscription *subscription)
 {
     return sizeof(struct activation) + sizeof(struct shared_call) +
-           shared_bytes_view(subscription->request).size + session->history.bytes;
+           shared_bytes_view(subscription->request).size + shared_bytes_view(subscription->via).size +
+           session->history.bytes;
 }
 
 static enum err check_count(const struct session *session, const struct subscription *subscription)
@@ -149,8 +156,10 @@ static void keep_history(struct shared_call *call, const struct subscription *su
         inlet_keep_history(&call->numbered.inlet, NULL);
 }
 
-static struct shared_call *call_new(struct session *session, struct shared_bytes *request)
+static struct shared_call *call_new(struct session *session, const struct subscription *subscription)
 {
+    struct shared_bytes *request = session->shared_calls.ignore_requests ? NULL : subscription->request;
+
     const struct inlet_start start = {.name = source_name(session->producer.inlet.source),
                                       .epoch = clock_epoch_ns(),
                                       .state = INLET_OPEN,
@@ -166,6 +175,7 @@ static struct shared_call *call_new(struct session *session, struct shared_bytes
     call->refs = 1;
     call->session = session_retain(session);
     call->request = shared_bytes_retain(request);
+    call->via = shared_bytes_retain(subscription->via);
     call->by_request.key = shared_bytes_view(request);
     list_init(&call->link);
     list_init(&call->members);
@@ -183,10 +193,11 @@ static enum err make(struct session *session, const struct subscription *subscri
         return ERR_FULL;
     if (map_reserve(&calls->by_request) != ERR_OK)
         return ERR_NO_MEMORY;
-    struct shared_call *call = call_new(session, calls->ignore_requests ? NULL : subscription->request);
+    struct shared_call *call = call_new(session, subscription);
     if (!call)
         return ERR_NO_MEMORY;
-    CHECK(map_add(&calls->by_request, &call->by_request) == ERR_OK); /* there is space */
+    if (!call->via)
+        CHECK(map_add(&calls->by_request, &call->by_request) == ERR_OK); /* there is space */
     list_append(&calls->all, &call->link);
     calls->count++;
     endpoint_moved(&session->endpoint, &call->upstream_active, PRODUCER_CONNECTING);
@@ -195,13 +206,30 @@ static enum err make(struct session *session, const struct subscription *subscri
     return ERR_OK;
 }
 
+/* One that has come through the same servers. There are at most MAX_SHARED_CALLS of them. */
+static struct shared_call *joinable_with_via(const struct shared_calls *calls, struct bytes request,
+                                             struct bytes via)
+{
+    list_each(node, safe, &calls->all) {
+        struct shared_call *call = container_of(node, struct shared_call, link);
+
+        if (is_joinable(call) && bytes_same(shared_bytes_view(call->via), via) &&
+            bytes_same(shared_bytes_view(call->request), request))
+            return call;
+    }
+    return NULL;
+}
+
 /* NULL: there is none that may be joined. */
 static struct shared_call *joinable(const struct session *session, const struct subscription *subscription)
 {
     const struct shared_calls *calls = &session->shared_calls;
     const struct bytes none = {NULL, 0};
-    struct map_node *node = map_find(
-        &calls->by_request, calls->ignore_requests ? none : shared_bytes_view(subscription->request));
+    const struct bytes request = calls->ignore_requests ? none : shared_bytes_view(subscription->request);
+
+    if (subscription->via)
+        return joinable_with_via(calls, request, shared_bytes_view(subscription->via));
+    struct map_node *node = map_find(&calls->by_request, request);
 
     return node ? container_of(node, struct shared_call, by_request) : NULL;
 }
@@ -245,7 +273,8 @@ enum err shared_call_start(struct activation *activation)
     struct activation_params params = {.request = call->request,
                                        .deadline_ns = INT64_MAX,
                                        .subscription_id = "",
-                                       .payer = activation->subscription->charge->peer};
+                                       .payer = activation->subscription->charge->peer,
+                                       .via = call->via};
 
     if (call->state != SHARED_CALL_STARTING)
         return ERR_OK;

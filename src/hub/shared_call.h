@@ -1,5 +1,7 @@
 /* shared_call.h - a shared call: what the consumers of a BY_REQUEST session share whose requests
- * are equal, byte by byte. The producer is started once for all of them.
+ * are equal, byte by byte. The producer is started once for all of them. Those that have come
+ * through other servers share it only with those that have come through the same ones: else a
+ * circle of servers could close unseen, behind a call that is open already.
  *
  * Each consumer has an activation of its own, whose route comes from the inlet of the shared call:
  * a member. So a consumer that comes later joins live, and hears the present state. A consumer that
@@ -39,11 +41,13 @@ struct shared_call {
     enum fault_reason stop_reason;
     int64_t stop_deadline_ns; /* 0: at once */
     struct shared_bytes *request;
-    struct map_node by_request; /* in session->shared_calls.by_request, while it may be joined */
-    struct list link;           /* in session->shared_calls.all */
-    struct list members;        /* struct activation, by in_shared_call: they have heard the state */
-    struct list due;            /* the same, who have to hear it, or to end */
-    struct peer_count *charge;  /* NULL: memory ran out */
+    struct shared_bytes *via; /* what its members have come through; NULL: nothing */
+    struct map_node
+        by_request;      /* in session->shared_calls.by_request, while it may be joined; not with `via` */
+    struct list link;    /* in session->shared_calls.all */
+    struct list members; /* struct activation, by in_shared_call: they have heard the state */
+    struct list due;     /* the same, who have to hear it, or to end */
+    struct peer_count *charge; /* NULL: memory ran out */
 };
 
 static inline struct activation *shared_call_member(struct list *in_shared_call)

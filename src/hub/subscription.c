@@ -56,6 +56,7 @@ static void release(struct ready *ready)
     filter_free(subscription->filter);
     filter_free(subscription->spare_filter);
     shared_bytes_release(subscription->request);
+    shared_bytes_release(subscription->via);
     called_release(subscription->called);
     left_positions_fini(&subscription->left_positions);
     free(subscription->fault);
@@ -329,6 +330,7 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
     chan_change_over(subscription->chan, subscription->generation, false, 0);
     subscription->hub = hub;
     subscription->called = called_retain(params->called);
+    subscription->via = shared_bytes_retain(params->via);
     subscription->refs = 1;
     ready_init(&subscription->ready, &ready_kind, &hub->ready);
     subscription->limits = params->limits;
@@ -363,6 +365,7 @@ static enum fault_reason check_limits(struct hub *hub, const struct subscription
     if (hub->ids.count < max)
         return kept_memory_check(hub, peer,
                                  filter_bytes(params->filter) + params->request.size +
+                                     shared_bytes_view(params->via).size +
                                      (params->called ? params->called->kept_bytes : 0),
                                  fault);
     snprintf(bound, sizeof(bound), "at most %u", max);

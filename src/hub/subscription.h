@@ -12,6 +12,7 @@
 
 struct called;
 struct hub;
+struct shared_bytes;
 struct subscription;
 
 struct subscription_params {
@@ -25,6 +26,9 @@ struct subscription_params {
     /* A call that producers answer by their own method: only those that serve it are bound.
      * Retained. NULL: a consumer of events. */
     struct called *called;
+    /* The processes that the call has come through: its activations get them. Retained. NULL: it
+     * has come through none. */
+    struct shared_bytes *via;
     /* The consumer's own, clock_mono_ns(); 0 or INT64_MAX: none. It is passed to activations. */
     int64_t deadline_ns;
     /* Begin with this many matching events of each shared producer's history. 0: live. */

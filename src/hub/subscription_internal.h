@@ -91,6 +91,7 @@ struct subscription {
     int64_t started_wall_ns;
     char id_text[32];
     struct shared_bytes *request; /* NULL: empty */
+    struct shared_bytes *via;     /* NULL: none */
     struct called *called;        /* NULL: a consumer of events */
     const char *peer;             /* in `texts`, like the name */
     struct bytes name;

@@ -13,11 +13,13 @@ END = object()
 
 
 class UpstreamCall:
-    """One call as the server sees it: its requests, its metadata, and what to answer."""
+    """One call as the server sees it: its requests, its metadata (`pairs` has repeated keys, too), and
+    what to answer."""
 
     def __init__(self, context):
         self.context = context
-        self.metadata = dict(context.invocation_metadata())
+        self.pairs = tuple(context.invocation_metadata())
+        self.metadata = dict(self.pairs)
         self.requests = []
         self.closed = False  # the peer has half-closed
         self.over = threading.Event()
