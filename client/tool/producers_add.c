@@ -127,7 +127,8 @@ static const struct option options[] = {
     {0, "serve", OPTION_LIST, "METHOD", OFFSET(params.serve),
      "answer callers of the server's --fan-in who call this method, /PACKAGE.SERVICE/METHOD, or any method "
      "of /PACKAGE.SERVICE/*; behind it may stand ,requests=many, ,answer=first-ok or ,answer=refuse, and "
-     ",end=partial-ok or ,end=fail-fast (docs/fan-in.md). Without METHOD the endpoint then publishes "
+     ",end=partial-ok or ,end=fail-fast, and ,rejoin=yes (docs/fan-in.md). Without METHOD the endpoint then "
+     "publishes "
      "nothing. May be repeated"},
     {0, "serve-request-metadata", OPTION_LIST, "NAME", OFFSET(params.serve_requests),
      "metadata of such a caller that goes on to the upstream: a name, or its beginning and *; may be "

@@ -148,10 +148,12 @@ static void ended(void *ctx, struct upstream *upstream, const struct upstream_en
     const bool is_good =
         end->code == CODE_OK || (end->code == CODE_CANCELLED && upstream_is_stopped(upstream));
 
-    /* a call of a client is not made twice */
-    const enum session_end_rule rule = end->has_expired               ? SESSION_END_EXPIRED
-                                       : upstream_is_served(upstream) ? SESSION_END_FINAL
-                                                                      : rules[endpoint->restart];
+    /* What was refused would come again, to a client that has it already. Whether any other call of
+     * a client may be made twice is the hub's to know (hub/called.h). */
+    const bool is_final = upstream_is_served(upstream) && upstream_was_refused(upstream);
+    const enum session_end_rule rule = end->has_expired ? SESSION_END_EXPIRED
+                                       : is_final       ? SESSION_END_FINAL
+                                                        : rules[endpoint->restart];
 
     endpoint_enter(endpoint);
     /* What a client asks for, or cancels, says nothing of the endpoint. */
@@ -242,7 +244,7 @@ static void welcome(void *ctx, uint64_t epoch)
         lasting_call_begin(endpoint, &(struct activation_params){.activation = 0});
 }
 
-/* It is tried again, but for a call that it answers: there may be space then. */
+/* It is tried again: there may be space then. */
 static void start(void *ctx, const struct activation_params *params)
 {
     struct endpoint *endpoint = ctx;
@@ -254,7 +256,7 @@ static void start(void *ctx, const struct activation_params *params)
     } else if (endpoint_start_call(endpoint, params, &fault)) {
         (void)fault_message(&fault, text, sizeof(text));
         session_end(endpoint->session, params->activation, (uint32_t)fault_code(fault.reason), text,
-                    params->called ? SESSION_END_FINAL : SESSION_END_BY_CODE);
+                    SESSION_END_BY_CODE);
     }
 }
 

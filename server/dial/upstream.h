@@ -76,6 +76,7 @@ struct upstream *upstream_of_map(struct map_node *by_activation);
 const uint64_t *upstream_activation(const struct upstream *upstream); /* valid as long as the call */
 bool upstream_is_stopped(const struct upstream *upstream);            /* by one of the two below */
 bool upstream_is_served(const struct upstream *upstream);             /* it answers a call */
+bool upstream_was_refused(const struct upstream *upstream); /* a message of it, in a call that has ended */
 
 /* Opens the call, unless it was stopped or cancelled before: then it has ended. */
 void upstream_begin(struct upstream *upstream);

@@ -105,6 +105,11 @@ bool upstream_is_served(const struct upstream *upstream)
     return is_served(upstream);
 }
 
+bool upstream_was_refused(const struct upstream *upstream)
+{
+    return upstream->refused != FAULT_NONE;
+}
+
 void upstream_begin(struct upstream *upstream)
 {
     upstream_retain(upstream); /* until `ended_task` has run */

@@ -277,8 +277,18 @@ static void end_unary(struct upstream *upstream)
     }
 }
 
+/* A message that is too large for the core: it ends the call itself. */
+static bool is_too_large(const struct upstream *upstream)
+{
+    return upstream->end.code == CODE_RESOURCE_EXHAUSTED &&
+           bytes_begin_with(text_bytes(upstream->end.message),
+                            text_bytes("Received message larger than max"));
+}
+
 bool upstream_served_ended(struct upstream *upstream, const struct client_call_end *end)
 {
+    if (is_too_large(upstream))
+        upstream->refused = FAULT_EVENT_TOO_LARGE;
     if (upstream->refused && upstream->end.code == CODE_OK)
         fail(upstream, upstream->refused);
     if (called_of(upstream)->first_ok)

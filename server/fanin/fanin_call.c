@@ -316,6 +316,7 @@ static enum fault_reason begin(struct fanin_call *fanin_call, struct fault *faul
     fanin_call->sender = raw_sender_new(call, settings->write_timeout_ns, &fanin_sender_port, fanin_call);
     if (!fanin_call->served || !fanin_call->sender || !copy_metadata(fanin_call))
         return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
+    called_of(fanin_call)->asked_end = fanin_call->request.end;
     outcome_init(&fanin_call->outcome, fanin_call->served, fanin_call->request.end);
     return FAULT_NONE;
 }

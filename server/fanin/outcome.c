@@ -37,7 +37,9 @@ void outcome_fini(struct outcome *outcome)
 
 void outcome_note_state(struct outcome *outcome, const struct feed_change *change)
 {
-    if (!change->source || (change->state != PRODUCER_ENDED && change->state != PRODUCER_REMOVED))
+    /* UNAVAILABLE: its call has failed, and another one may follow. */
+    if (!change->source || (change->state != PRODUCER_ENDED && change->state != PRODUCER_REMOVED &&
+                            change->state != PRODUCER_UNAVAILABLE))
         return;
     struct part *part = calloc(1, sizeof(*part) + change->source->name_size + 1);
     if (!part) {

@@ -3,8 +3,9 @@
 
 #include <string.h>
 
-static const char form[] = "/package.Service/Method or /package.Service/*, then ,requests=one|many or "
-                           ",answer=all|first-ok|refuse or ,end=partial-ok|all-ok|fail-fast";
+static const char form[] =
+    "/package.Service/Method or /package.Service/*, then ,requests=one|many or "
+    ",answer=all|first-ok|refuse or ,end=partial-ok|all-ok|fail-fast or ,rejoin=no|yes";
 
 const char *const serve_end_words[SERVE_END_COUNT] = {[SERVE_END_PARTIAL_OK] = "partial-ok",
                                                       [SERVE_END_ALL_OK] = "all-ok",
@@ -59,6 +60,7 @@ static bool read_option(struct bytes option, struct serve_entry *entry)
     static const char *const requests[] = {"one", "many"};
     static const char *const answers[] = {
         [SERVE_ALL] = "all", [SERVE_FIRST_OK] = "first-ok", [SERVE_REFUSE] = "refuse"};
+    static const char *const rejoins[] = {"no", "yes"};
     const struct bytes name = split(&option, '=');
     size_t found;
 
@@ -71,6 +73,11 @@ static bool read_option(struct bytes option, struct serve_entry *entry)
         found = serve_word_find(option, answers, ARRAY_LEN(answers));
         entry->answer = (enum serve_answer)found;
         return found < ARRAY_LEN(answers);
+    }
+    if (bytes_same(name, text_bytes("rejoin"))) {
+        found = serve_word_find(option, rejoins, ARRAY_LEN(rejoins));
+        entry->rejoins = found > 0;
+        return found < ARRAY_LEN(rejoins);
     }
     found = serve_word_find(option, serve_end_words, SERVE_END_COUNT);
     entry->end = (enum serve_end)found;

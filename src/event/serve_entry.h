@@ -1,7 +1,7 @@
 /* serve_entry.h - one entry of what an endpoint serves to callers of --fan-in (docs/fan-in.md):
  *
  *   /package.Service/Method[,requests=one|many][,answer=all|first-ok|refuse]
- *                          [,end=partial-ok|all-ok|fail-fast]
+ *                          [,end=partial-ok|all-ok|fail-fast][,rejoin=no|yes]
  *
  * With '*' for the method it is every method of the service.
  *
@@ -45,6 +45,7 @@ struct serve_entry {
     bool many_requests;
     enum serve_answer answer;
     enum serve_end end;
+    bool rejoins; /* with SERVE_END_PARTIAL_OK it is called again after a failure */
 };
 
 /* Reads the text, which must outlive *entry_out. NULL: it is good. Else what it must be; static. */

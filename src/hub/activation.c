@@ -22,6 +22,7 @@
 #include "flow/producer_state.h"
 #include "hub/activation_log.h"
 #include "hub/activation_route.h"
+#include "hub/bind.h"
 #include "hub/due_queue.h"
 #include "hub/hub_parts.h"
 #include "hub/inlet_table.h"
@@ -103,6 +104,8 @@ static void end(struct activation *activation, const struct ending *ending)
         finish_start(activation, ending);
     else
         activation_close_route(activation, ending);
+    if (activation->state == ACTIVATION_RETRYING)
+        subscription->retrying_count--;
     fsm_move(&machine, activation, ACTIVATION_ENDED);
     detach(activation);
     activation->ending.reason = ending->reason;
@@ -382,6 +385,7 @@ static void retry(struct activation *activation)
         return;
     }
     fsm_move(&machine, activation, ACTIVATION_STARTING);
+    activation->subscription->retrying_count--;
     producer_changed(&activation->session->producer);
     ready_add(&activation->ready);
 }
@@ -391,7 +395,8 @@ static bool is_retried(const struct activation *activation, uint32_t code, enum 
     bool wanted = rule == SESSION_END_RETRY || (rule == SESSION_END_BY_CODE && code != CODE_OK);
 
     return wanted && activation->state == ACTIVATION_ACTIVE && activation->ctx.state == CTX_LIVE &&
-           activation->session->state == SESSION_LIVE && !activation->subscription->ends_with_activations;
+           activation->session->state == SESSION_LIVE &&
+           bind_may_retry(&activation->session->producer, activation->subscription, code);
 }
 
 void activation_ended_by_producer(struct activation *activation, uint32_t code, const char *message,
@@ -416,6 +421,8 @@ void activation_ended_by_producer(struct activation *activation, uint32_t code, 
     finish_start(activation, &ending);
     endpoint_moved(&activation->session->endpoint, &activation->upstream_active, PRODUCER_UNAVAILABLE);
     fsm_move(&machine, activation, ACTIVATION_RETRYING);
+    activation->subscription->retrying_count++;
+    ready_add(&activation->subscription->ready); /* it may be the last one that was at work */
     producer_changed(&activation->session->producer);
     retry_later(activation);
 }

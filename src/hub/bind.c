@@ -4,6 +4,7 @@
 
 #include "hub/bind_due.h"
 #include "hub/called.h"
+#include "hub/endpoint_rules.h"
 #include "hub/hub_parts.h"
 #include "hub/producer_internal.h"
 #include "hub/rebind.h"
@@ -43,6 +44,16 @@ enum err bind_pair(struct producer *producer, struct subscription *subscription,
     if (entry)
         called_add(subscription->called, entry);
     return producer->kind->bind(producer, subscription, &part, start_point, created);
+}
+
+bool bind_may_retry(const struct producer *producer, const struct subscription *subscription, uint32_t code)
+{
+    const struct called *called = subscription->called;
+
+    if (!subscription->ends_with_activations)
+        return true;
+    return called && !endpoint_is_refused(code) &&
+           called_rejoins(called, serve_entries_find(producer->serve, producer->serve_count, called->method));
 }
 
 void bind_subscription(struct producer *producer, struct subscription *subscription, struct list *created)

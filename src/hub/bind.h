@@ -4,6 +4,9 @@
 #ifndef TRIBUTARY_HUB_BIND_H
 #define TRIBUTARY_HUB_BIND_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/list.h"
 #include "base/status.h"
 
@@ -22,5 +25,10 @@ void bind_subscription(struct producer *producer, struct subscription *subscript
  * subscription is bound to: bind_walk.h. `start_point` NULL: live. */
 MUST_CHECK enum err bind_pair(struct producer *producer, struct subscription *subscription,
                               const struct start_point *start_point, struct list *created);
+
+/* Whether an activation of the two that has ended with this code may be started again. Where the
+ * subscription ends with its activations, an end is final, but for calls whose rules let the
+ * producer join again (called.h). */
+bool bind_may_retry(const struct producer *producer, const struct subscription *subscription, uint32_t code);
 
 #endif

@@ -16,8 +16,9 @@
 struct called {
     _Atomic uint32_t refs;
     void (*free)(struct called *called);
-    struct bytes method; /* "/package.Service/Method"; constant */
-    uint64_t kept_bytes; /* what it keeps, for its peer to be charged with; constant */
+    struct bytes method;      /* "/package.Service/Method"; constant */
+    enum serve_end asked_end; /* what the client says; constant */
+    uint64_t kept_bytes;      /* what it keeps, for its peer to be charged with; constant */
     /* Until it is settled: producers that serve the method, whether they are selected or not; and
      * those of them that were bound. */
     uint32_t serving, selected;
@@ -54,6 +55,15 @@ static inline bool called_is_refused(const struct called *called)
 static inline bool called_ends_early(const struct called *called)
 {
     return atomic_load_explicit(&called->ends_early, memory_order_acquire);
+}
+
+/* Loop. Whether a producer that serves the method by this entry (NULL: by none) is started again
+ * when it has failed. */
+static inline bool called_rejoins(const struct called *called, const struct serve_entry *entry)
+{
+    const enum serve_end end = called->asked_end != SERVE_END_UNSAID ? called->asked_end : called->end;
+
+    return entry && entry->rejoins && called->is_settled && !called->first_ok && end == SERVE_END_PARTIAL_OK;
 }
 
 /* A producer that serves the method by this entry is bound. */

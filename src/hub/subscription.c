@@ -195,9 +195,11 @@ static void leave(struct subscription *subscription)
 
 /* ---- what the ready list calls ---- */
 
+/* What waits to be started again is nothing to wait for, unless others are at work. */
 static void run_live(struct subscription *subscription)
 {
-    if (!subscription->ends_with_activations || !subscription->begun || subscription->activation_count > 0)
+    if (!subscription->ends_with_activations || !subscription->begun ||
+        subscription->activation_count > subscription->retrying_count)
         return;
     subscription->closing = CLOSING_ALL_ENDED;
     ctx_drain(&subscription->ctx, FAULT_FINISHED, clock_from_now_ns(ALL_ENDED_DRAIN_NS));

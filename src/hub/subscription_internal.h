@@ -73,6 +73,7 @@ struct subscription {
     struct list activations;
     struct list to_end; /* activations whose end is still to be requested */
     uint32_t activation_count;
+    uint32_t retrying_count;      /* of these, those that wait to be started again */
     uint32_t expired_activations; /* they did not stop in time */
     bool ends_with_activations;
     bool begun; /* an activation was there under the present filter */

@@ -77,6 +77,29 @@ def down_meanwhile():
         client.stop()
 
 
+def comes_back():
+    """GetFlows is partial-ok, and servers join again. One is killed while a client follows, and comes
+    back: its flows arrive again. While it is down, a client that does not follow ends with OK."""
+    with Nodes(*NAMES) as nodes, Stand() as stand:
+        for node in nodes:
+            stand.serve(node.name, node.address, GET_FLOWS + ",end=partial-ok,rejoin=yes", *METHODS[1:])
+        client, want = following(stand, nodes)
+        write(nodes, client, want, 5)
+        nodes[1].kill()
+        write([nodes[0], nodes[2]], client, want, 20)
+        same(client.flows(), want, "--follow")
+        others = [(node.name, number) for node in (nodes[0], nodes[2]) for number in node.seen()[-10:]]
+        same(Observe(stand.address, "--last", "10").finished(), others, "--last 10")
+        nodes[1].start()
+        want += [("node-b", number) for number in nodes[1].seen()[-3:]]
+        client.program.wait(lambda: len(client.program.out) >= len(want), "the flows of the server")
+        write(nodes, client, want, 5)
+        same(client.flows(), want, "--follow")
+        client.stop()
+        for node in nodes:
+            node.wait_calls(0)
+
+
 def slow():
     """One server is frozen: the others' flows go on. When it goes on, nothing of it is missing."""
     with three() as (stand, nodes):
@@ -195,4 +218,5 @@ def idle_counters(stand):
     return {name: value for name, value in stand.daemon.live().items() if "bytes" not in name}
 
 
-TESTS = (down_before, down_meanwhile, slow, slow_client, joins_and_leaves, at_a_rate, killed_client, churn)
+TESTS = (down_before, down_meanwhile, comes_back, slow, slow_client, joins_and_leaves, at_a_rate,
+         killed_client, churn)

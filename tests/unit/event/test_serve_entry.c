@@ -38,6 +38,8 @@ Test(serve_entry, options_in_any_order)
     cr_assert_eq(entry_of("/a.B/C,end=all-ok").end, SERVE_END_ALL_OK);
     cr_assert_eq(entry_of("/a.B/C,end=partial-ok,requests=many").end, SERVE_END_PARTIAL_OK);
     cr_assert_eq(entry_of("/a.B/C,end=fail-fast").end, SERVE_END_FAIL_FAST);
+    cr_assert(entry_of("/a.B/C,rejoin=yes,end=partial-ok").rejoins);
+    cr_assert(!entry_of("/a.B/C,rejoin=no").rejoins && !entry_of("/a.B/C").rejoins);
 }
 
 Test(serve_entry, nothing_else_is_one)
@@ -66,6 +68,10 @@ Test(serve_entry, nothing_else_is_one)
                                         "/a.B/C,end=ok",
                                         "/a.B/C,a=all-ok",
                                         "/a.B/C,requests=2",
+                                        "/a.B/C,rejoin",
+                                        "/a.B/C,rejoin=",
+                                        "/a.B/C,rejoin=1",
+                                        "/a.B/C,rejoins=yes",
                                         "/a.B/\xc3\xa4",
                                         "/a.B/C\n",
                                         ",answer=all",
