@@ -33,7 +33,8 @@ const struct option option_table[] = {
      "a TLS setting that endpoints may name; ca=FILE: the roots to trust (default: the system's), "
      "cert=FILE,key=FILE: our own certificate with its chain, and its key, which other users must not be "
      "able to open, server-name=HOST: the name in the upstream's certificate (default: that of the "
-     "address); all files in PEM; may be repeated, up to 32 times; the setting 'system' is always there; "
+     "address); all files in PEM; a comma of a file name is written twice; may be repeated, up to 32 times; "
+     "the setting 'system' is always there; "
      "SIGHUP reads the files again",
      OPTION_UPSTREAM_TLS, NO_FIELD, 0, 0},
     {"endpoints-dir", "PATH",

@@ -55,6 +55,24 @@ static bool check(const struct tls_spec *spec, char fault[TLS_SPEC_FAULT_CAPACIT
     return true;
 }
 
+/* The next part, up to a comma. One that is written twice is part of it. NULL: there is none. */
+static char *next_part(char **rest)
+{
+    char *const part = *rest;
+    char *from = part, *to = part;
+
+    if (!part)
+        return NULL;
+    for (; *from != '\0' && (*from != ',' || from[1] == ','); from++) {
+        if (*from == ',')
+            from++;
+        *to++ = *from;
+    }
+    *rest = *from == ',' ? from + 1 : NULL;
+    *to = '\0';
+    return part;
+}
+
 bool tls_spec_read(const char *text, struct tls_spec *spec_out, char fault[TLS_SPEC_FAULT_CAPACITY])
 {
     struct tls_spec spec = {.text = strdup(text)};
@@ -66,7 +84,7 @@ bool tls_spec_read(const char *text, struct tls_spec *spec_out, char fault[TLS_S
         if (parts)
             *parts++ = '\0';
         spec.name = spec.text;
-        while (is_good && (part = strsep(&parts, ",")))
+        while (is_good && (part = next_part(&parts)))
             is_good = read_part(part, &spec, fault);
         is_good = is_good && check(&spec, fault);
     }

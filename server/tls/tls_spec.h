@@ -2,6 +2,8 @@
  *
  *   NAME[:KEY=VALUE[,KEY=VALUE]...]   with the keys ca, cert, key and server-name
  *
+ * A comma of a value is written twice.
+ *
  * Threads: any. */
 #ifndef TRIBUTARY_SERVER_TLS_TLS_SPEC_H
 #define TRIBUTARY_SERVER_TLS_TLS_SPEC_H

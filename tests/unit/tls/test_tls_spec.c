@@ -22,6 +22,18 @@ Test(tls_spec, keys_come_in_any_order_and_may_be_left_out)
     tls_spec_fini(&spec);
 }
 
+Test(tls_spec, a_comma_of_a_file_name_is_written_twice)
+{
+    struct tls_spec spec = {.name = NULL};
+    char fault[TLS_SPEC_FAULT_CAPACITY];
+
+    cr_assert(tls_spec_read("a:ca=,,x,,,cert=y,,,,z,,,key=k,,", &spec, fault), "%s", fault);
+    cr_assert_str_eq(spec.roots_file, ",x,");
+    cr_assert_str_eq(spec.chain_file, "y,,z,");
+    cr_assert_str_eq(spec.key_file, "k,");
+    tls_spec_fini(&spec);
+}
+
 Test(tls_spec, what_is_wrong_is_said)
 {
     static const struct {
@@ -34,6 +46,9 @@ Test(tls_spec, what_is_wrong_is_said)
         {"system:ca=x", "cannot be changed"},
         {"a:", "'' is none of"},
         {"a:ca=x,", "'' is none of"},
+        {"a:ca=x,,,", "'' is none of"},
+        {"a:,,ca=x", "',ca' is none of"},
+        {"a:ca=x,,cert=y,key=k", "together"},
         {"a:CA=x", "'CA' is none of"},
         {"a:ca", "'ca' needs a value"},
         {"a:ca=", "'ca' needs a value"},
