@@ -173,10 +173,6 @@ enum cascade_step cascade_begin(struct cascade *cascade, grpc_byte_buffer **mess
 {
     CHECK(!cascade->message);
     cascade->got_message = true;
-    if ((*message)->data.raw.compression != GRPC_COMPRESS_NONE) {
-        fault_set(fault, FAULT_UNKNOWN_ENCODING, "message", "none");
-        return CASCADE_REFUSED;
-    }
     cascade->bytes = message_whole(*message, &cascade->copy, &cascade->is_copied);
     cascade->message = *message;
     *message = NULL;

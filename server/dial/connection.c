@@ -64,8 +64,7 @@ static grpc_channel *channel_new(struct connection *connection)
     args[count++] = number(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, CONNECTION_LOOKAHEAD_BYTES);
     args[count++] = number(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, MAX_FRAME_BYTES);
     args[count++] = number(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, MAX_READ_CHUNK_BYTES);
-    args[count++] = number(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1);
-    /* else the core inflates a message, without a bound, before it refuses the call for it */
+    /* the core would inflate a message without a bound */
     args[count++] = number(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
     args[count++] = number(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, (int64_t)connections->max_message_bytes);
     args[count++] = number(GRPC_ARG_MAX_METADATA_SIZE, MAX_METADATA_BYTES);

@@ -80,6 +80,7 @@ enum err dial_add_thread(struct dial *dial, struct cq_thread *thread)
         return ERR_FULL;
     tls_turns_init(&dial->threads[dial->thread_count].turns, thread);
     dial_slots_init(&dial->threads[dial->thread_count].slots, thread);
+    inflate_turns_init(&dial->threads[dial->thread_count].inflate_turns, thread);
     dial->threads[dial->thread_count++].cq = thread;
     return ERR_OK;
 }

@@ -11,6 +11,8 @@
 #include "server/dial/peer_words.h"
 #include "server/reflect/schema.h"
 
+/* All answers together: many servers send the imports of a file again with each file. */
+#define MAX_ANSWER_BYTES (16u << 20)
 /* Of what an upstream says in a failure. */
 #define WORDS_BYTES 60
 
@@ -159,6 +161,9 @@ bool fetched_files_add(struct fetched_files *files, struct bytes response, struc
     struct field_reader reader = field_reader_of(response);
     struct field field = {0};
 
+    files->bytes += response.size;
+    if (files->bytes > MAX_ANSWER_BYTES)
+        return fail(files, "has sent over 16 MiB");
     while (reader.next < reader.end) {
         if (!field_next(&reader, &field))
             return fail(files, "has sent what is no answer");

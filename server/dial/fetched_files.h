@@ -18,6 +18,7 @@ struct fetched_files {
     struct list wanted; /* struct fetched_name; those that were imported, the oldest first */
     struct buf set;     /* a FileDescriptorSet */
     uint32_t imports;
+    size_t bytes; /* of all answers */
     char failure[FETCHED_TEXT];
 };
 

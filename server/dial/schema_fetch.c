@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "grpc/client_call.h"
+#include "grpc/inflate.h"
 #include "grpc/slices.h"
 #include "loop/loop.h"
 #include "server/dial/fetched_files.h"
@@ -162,14 +163,18 @@ static void sent(struct client_call *call, bool ok)
 
 static bool take_answer(struct schema_fetch *fetch, const grpc_byte_buffer *message)
 {
+    struct bytes bytes;
     grpc_slice copy;
-    bool is_copied;
+    bool is_copied = true;
 
-    if (message->data.raw.compression != GRPC_COMPRESS_NONE) {
-        note_failure(fetch, "its reflection answers with compressed messages");
+    if (message->data.raw.compression == GRPC_COMPRESS_NONE) {
+        bytes = message_whole(message, &copy, &is_copied);
+    } else if (inflate_message(message, MAX_SCHEMA_BYTES, &copy) == INFLATE_OK) {
+        bytes = slice_bytes(&copy);
+    } else {
+        note_failure(fetch, "its reflection has sent a compressed message that is damaged or too large");
         return false;
     }
-    const struct bytes bytes = message_whole(message, &copy, &is_copied);
     const bool is_good = fetched_files_add(&fetch->files, bytes, fetch->asked);
     if (is_copied)
         grpc_slice_unref(copy);

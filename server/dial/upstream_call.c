@@ -20,7 +20,9 @@
 #include "server/dial/cascade.h"
 #include "server/dial/dial_words.h"
 #include "server/dial/upstream_guard.h"
+#include "server/dial/upstream_inflate.h"
 #include "server/dial/upstream_internal.h"
+#include "server/dial/upstream_refuse.h"
 #include "server/dial/upstream_message.h"
 
 /* Messages of one upstream that are read in a row, and how long it waits then at most. */
@@ -82,7 +84,12 @@ static void ended(struct client_call *call, const struct client_call_end *end)
     cq_timer_stop(cq_of(upstream), &upstream->timer);
     list_remove(&upstream->read_hook.link);
     const struct bytes text = words_of(upstream, end, &code, words);
-    set_end(upstream, code, text);
+    /* The upstream may have ended the call before we did. */
+    if (upstream->refused && code != (uint32_t)upstream_refusal_code(upstream->refused))
+        set_end(upstream, upstream_refusal_code(upstream->refused),
+                text_bytes(fault_text(upstream->refused)));
+    else
+        set_end(upstream, code, text);
     list_remove(&upstream->in_connection.link);
     connection_leave(upstream->connection, upstream->accepted,
                      !upstream->accepted || end->code == GRPC_STATUS_UNAVAILABLE);
@@ -151,7 +158,7 @@ static bool is_next(struct upstream *upstream)
 
 static void read_next(struct upstream *upstream)
 {
-    if (upstream->offering || upstream->over || upstream_served_waits(upstream) ||
+    if (upstream->offering || upstream->over || upstream->deflated || upstream_served_waits(upstream) ||
         has_flag(upstream, FLAG_PAUSE) || upstream->call.base.reading)
         return;
     if (!is_next(upstream))
@@ -229,17 +236,11 @@ static void on_cascade_ready(void *ctx)
     on_step(upstream, cascade_go_on(upstream->plan->cascade, &fault), &fault);
 }
 
-/* What comes behind a cancel of ours is dropped: nobody wants it any more. */
-static void received(struct client_call *call, grpc_byte_buffer **message)
+void upstream_handle(struct upstream *upstream, grpc_byte_buffer **message)
 {
-    struct upstream *upstream = upstream_of(call);
     OWNED(chunk_release) struct chunk *chunk = NULL;
     struct fault fault;
 
-    upstream->got_message = true;
-    accept(upstream); /* also where it does not read what is sent to it */
-    if (has_flag(upstream, FLAG_CANCEL))
-        return;
     if (is_served(upstream)) {
         upstream_served_message(upstream, *message);
         read_next(upstream);
@@ -257,6 +258,26 @@ static void received(struct client_call *call, grpc_byte_buffer **message)
     if (chunk)
         upstream_offer(upstream, chunk);
     read_next(upstream);
+}
+
+/* What comes behind a cancel of ours is dropped: nobody wants it any more. */
+static void received(struct client_call *call, grpc_byte_buffer **message)
+{
+    struct upstream *upstream = upstream_of(call);
+    struct fault fault;
+
+    upstream->got_message = true;
+    accept(upstream); /* also where it does not read what is sent to it */
+    if (has_flag(upstream, FLAG_CANCEL))
+        return;
+    if ((*message)->data.raw.compression != GRPC_COMPRESS_NONE) {
+        upstream_inflate(upstream, message);
+    } else if (upstream_is_flagged(upstream, *message)) {
+        fault_set(&fault, FAULT_UNKNOWN_ENCODING, "message", "gzip, deflate, or none");
+        upstream_refuse(upstream, &fault);
+    } else {
+        upstream_handle(upstream, message);
+    }
 }
 
 /* ---- flags ---- */
@@ -383,6 +404,7 @@ static void on_flags(struct task *task)
 void upstream_call_init(struct upstream *upstream)
 {
     upstream_timer_init(upstream);
+    upstream_inflate_init(upstream);
     upstream->flags_task.run = on_flags;
     upstream->unblocked_task.run = on_unblocked;
     upstream->accepted_task.run = on_accepted;

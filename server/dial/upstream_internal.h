@@ -58,14 +58,18 @@ struct upstream {
     struct post_poll_hook read_hook;
     struct cq_timer timer;
     struct put_waiter waiter;
+    struct inflate_work inflating;
+    grpc_byte_buffer *deflated; /* a message that is to be inflated; NULL: none is */
+    uint64_t deflated_bytes;    /* of the budget; 0: it does not wait */
     struct task unblocked_task, accepted_task, ended_task;
     struct upstream_end end;
     struct upstream_cost cost; /* the wire thread's and the loop's by turns, like `end` */
 
+    enum fault_reason refused; /* why a message of it was refused; NONE: none was */
+
     /* Where it answers a call of a client (upstream_served.c); else served.call is NULL. */
     struct served_link served;
-    enum fault_reason refused; /* why a message of it was refused; NONE: none was */
-    struct chunk *held;        /* its message waits: for the end of a pause, or of the call */
+    struct chunk *held; /* its message waits: for the end of a pause, or of the call */
 };
 
 static inline struct cq_thread *cq_of(const struct upstream *upstream)
@@ -113,11 +117,6 @@ void upstream_send_next(struct upstream *upstream);
 /* Sets the timer for what the upstream has to do next. */
 void upstream_set_timer(struct upstream *upstream);
 void upstream_timer_init(struct upstream *upstream);
-
-/* Ends the call, whose last message is wrong. */
-void upstream_refuse(struct upstream *upstream, const struct fault *fault);
-/* The code with which it ends the call. */
-enum fault_code upstream_refusal_code(enum fault_reason reason);
 
 /* Gives a chunk to the session. */
 void upstream_offer(struct upstream *upstream, struct chunk *chunk);

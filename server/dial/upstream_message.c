@@ -211,8 +211,6 @@ enum fault_reason upstream_message(const struct upstream_plan *plan, grpc_byte_b
     bool is_copy;
 
     *chunk_out = NULL;
-    if (message->data.raw.compression != GRPC_COMPRESS_NONE)
-        return fault_set(fault, FAULT_UNKNOWN_ENCODING, "message", "none");
     if (!plan->event_batch)
         return raw_chunk(plan, message, chunk_out, fault);
     const struct bytes batch = message_whole(message, &copy, &is_copy);

@@ -7,6 +7,7 @@
 #include "event/framing.h"
 #include "grpc/cq_thread.h"
 #include "server/dial/connection.h"
+#include "server/dial/inflate_turns.h"
 
 struct cascade;
 struct loop;
@@ -18,6 +19,7 @@ struct upstream_thread {
     struct framing_scan scan;
     struct tls_turns turns;
     struct dial_slots slots;
+    struct inflate_turns inflate_turns;
 };
 
 /* What the calls of one endpoint have in common. Constant, but for `connections`, which are the

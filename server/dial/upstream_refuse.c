@@ -1,4 +1,6 @@
 /* upstream_refuse.c - the end of an upstream call whose message is refused. */
+#include "server/dial/upstream_refuse.h"
+
 #include "base/counters.h"
 #include "server/dial/upstream_internal.h"
 
@@ -19,6 +21,9 @@ void upstream_refuse(struct upstream *upstream, const struct fault *fault)
 {
     char text[PEER_WORDS_BYTES];
 
+    if (upstream->refused)
+        return;
+    upstream->refused = fault->reason;
     count_add(COUNT_REFUSED_BATCHES, 1);
     (void)fault_message(fault, text, sizeof(text));
     client_call_cancel(&upstream->call, (grpc_status_code)upstream_refusal_code(fault->reason), text);

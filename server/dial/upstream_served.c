@@ -15,6 +15,7 @@
 #include "loop/loop.h"
 #include "server/dial/metadata_names.h"
 #include "server/dial/upstream_internal.h"
+#include "server/dial/upstream_refuse.h"
 
 /* A message that is smaller is copied, so that it does not keep alive a read buffer of the core. */
 #define KEEP_FROM_BYTES (64u * 1024u)
@@ -116,8 +117,6 @@ static enum fault_reason chunk_of_message(const struct upstream *upstream, const
     struct bytes bytes;
     char bound[64];
 
-    if (message->data.raw.compression != GRPC_COMPRESS_NONE)
-        return fault_set(fault, FAULT_UNKNOWN_ENCODING, "message", "none");
     if (size > max_bytes) {
         snprintf(bound, sizeof(bound), "at most %u bytes", max_bytes);
         return fault_number(fault, FAULT_EVENT_TOO_LARGE, "message", size, bound);
@@ -141,8 +140,6 @@ static void offer(struct upstream *upstream, struct chunk *chunk)
 static enum fault_reason accept(struct upstream *upstream, const grpc_byte_buffer *message,
                                 struct chunk **chunk_out, struct fault *fault)
 {
-    if (upstream->refused)
-        return upstream->refused;
     if (called_of(upstream)->first_ok && upstream->held)
         return fault_set(fault, FAULT_NOT_UNARY, "message", "one");
     return chunk_of_message(upstream, message, chunk_out, fault);
@@ -152,14 +149,13 @@ static enum fault_reason accept(struct upstream *upstream, const grpc_byte_buffe
  * more is offered, and it counts as failed. */
 void upstream_served_message(struct upstream *upstream, const grpc_byte_buffer *message)
 {
-    const bool was_refused = upstream->refused != FAULT_NONE;
     struct chunk *chunk = NULL;
     struct fault fault;
 
-    upstream->refused = accept(upstream, message, &chunk, &fault);
-    if (upstream->refused) {
-        if (!was_refused)
-            upstream_refuse(upstream, &fault);
+    if (upstream->refused)
+        return;
+    if (accept(upstream, message, &chunk, &fault)) {
+        upstream_refuse(upstream, &fault);
     } else if (called_of(upstream)->first_ok || has_flag(upstream, FLAG_PAUSE)) {
         upstream->held = chunk;
     } else {
@@ -289,8 +285,6 @@ bool upstream_served_ended(struct upstream *upstream, const struct client_call_e
 {
     if (is_too_large(upstream))
         upstream->refused = FAULT_EVENT_TOO_LARGE;
-    if (upstream->refused && upstream->end.code == CODE_OK)
-        fail(upstream, upstream->refused);
     if (called_of(upstream)->first_ok)
         end_unary(upstream);
     report(upstream, end);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "server/wire/inflate.h"
+#include "grpc/inflate.h"
 
 /* A message that is smaller is copied, so that it does not keep alive a read buffer of the core
  * (MAX_WIRE_READ at most). */

@@ -255,21 +255,6 @@ class Ends(WithFanIn):
         self.assertEqual(call.messages, [b"x"])
         self.assertTrue(call.of("tributary-failed")[0].startswith("down UNAVAILABLE "), call.trailers)
 
-    def test_a_compressed_message_ends_its_upstream(self):
-        def compress(peer):
-            peer.call()
-            peer.headers(("grpc-encoding", "gzip"))
-            peer.data(message(gzip.compress(b"x"), 1))
-            peer.hold()
-
-        raw = Raw(compress)
-        self.addCleanup(raw.stop)
-        self.add("raw", raw.address, method="", serve=[METHOD])
-        call = self.call()
-        self.assertEqual((call.wait_end(), call.messages), (CODE.UNIMPLEMENTED, []))
-        self.assertIn("ompression", call.details)
-
-
     def test_a_message_over_the_limit_ends_its_upstream_also_behind_an_OK(self):
         upstream = self.serving("web-1")
         for last in ((), (b"x",)):

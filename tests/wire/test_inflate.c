@@ -6,7 +6,7 @@
 
 #include "base/base.h"
 #include "grpc/slices.h"
-#include "server/wire/inflate.h"
+#include "grpc/inflate.h"
 
 #include <grpc/grpc.h>
 #include <zlib.h>

@@ -52,14 +52,15 @@ class UpstreamCall:
 class Upstream(grpc.GenericRpcHandler):
     """A server at a port of its own. Any method is served, as a bidirectional one. `calls` has all calls
     so far. `refuse`: a code with which every call ends at once. `streams`: calls of a connection. `tls`:
-    a server's credentials."""
+    a server's credentials. `compression`: of all answers."""
 
-    def __init__(self, address="127.0.0.1:0", threads=40, streams=1000, tls=None):
+    def __init__(self, address="127.0.0.1:0", threads=40, streams=1000, tls=None, compression=None):
         self.calls, self.refuse = [], None
         self._changed = threading.Condition()
         self._server = grpc.server(
             concurrent.futures.ThreadPoolExecutor(threads),
             options=[("grpc.so_reuseport", 0), ("grpc.max_concurrent_streams", streams)],
+            compression=compression,
         )
         self._server.add_generic_rpc_handlers((self,))
         if tls:

@@ -1,5 +1,5 @@
 /* inflate.c - see inflate.h. */
-#include "server/wire/inflate.h"
+#include "grpc/inflate.h"
 
 #include <stdlib.h>
 

@@ -4,8 +4,8 @@
  * (RFC 1950).
  *
  * Threads: any. */
-#ifndef TRIBUTARY_SERVER_WIRE_INFLATE_H
-#define TRIBUTARY_SERVER_WIRE_INFLATE_H
+#ifndef TRIBUTARY_GRPC_INFLATE_H
+#define TRIBUTARY_GRPC_INFLATE_H
 
 #include "base/base.h"
 #include "grpc/slices.h"

@@ -1,0 +1,126 @@
+/* upstream_inflate.c - a compressed message of an upstream: it is inflated, within the bound of a
+ * message, before anybody looks at it (inflate_turns.h).
+ *
+ * One message of a call waits at most, since the next one is not read before. Meanwhile the call is
+ * pinned, so its end comes behind the message. What waits is in the memory budget, in a copy that
+ * keeps no more memory than the message has. */
+#include "server/dial/upstream_inflate.h"
+
+#include <stdio.h>
+
+#include "base/budget.h"
+#include "grpc/inflate.h"
+#include "grpc/message_flag.h"
+#include "loop/loop.h"
+#include "server/dial/upstream_internal.h"
+#include "server/dial/upstream_refuse.h"
+
+#include <grpc/grpc.h>
+
+static enum fault_reason failed(enum inflate_result result, size_t max_bytes, struct fault *fault)
+{
+    char bound[64];
+
+    snprintf(bound, sizeof(bound), "at most %zu bytes, decompressed", max_bytes);
+    if (result == INFLATE_TOO_LARGE)
+        return fault_set(fault, FAULT_BATCH_TOO_LARGE, "message", bound);
+    if (result == INFLATE_BROKEN)
+        return fault_set(fault, FAULT_BAD_COMPRESSION, "message", "");
+    return fault_set(fault, FAULT_MEMORY_BUDGET, "message", "");
+}
+
+/* The plain message. NULL: *fault says why not. */
+static grpc_byte_buffer *inflated(const struct upstream *upstream, const grpc_byte_buffer *message,
+                                  struct fault *fault)
+{
+    const size_t max_bytes = loop_settings(upstream->plan->loop)->framing.max_batch_bytes;
+    grpc_slice slice;
+    const enum inflate_result result = inflate_message(message, max_bytes, &slice);
+
+    if (result != INFLATE_OK) {
+        (void)failed(result, max_bytes, fault);
+        return NULL;
+    }
+    grpc_byte_buffer *plain = grpc_raw_byte_buffer_create(&slice, 1);
+    grpc_slice_unref(slice);
+    return plain;
+}
+
+static void inflate_now(struct upstream *upstream, const grpc_byte_buffer *message)
+{
+    struct fault fault;
+    grpc_byte_buffer *plain = inflated(upstream, message, &fault);
+
+    if (plain)
+        upstream_handle(upstream, &plain);
+    else
+        upstream_refuse(upstream, &fault);
+    grpc_byte_buffer_destroy(plain);
+}
+
+/* It had time at once, or has waited. */
+static void on_inflate(struct inflate_work *work)
+{
+    struct upstream *upstream = container_of(work, struct upstream, inflating);
+    grpc_byte_buffer *message = upstream->deflated;
+    const uint64_t charged = upstream->deflated_bytes;
+
+    upstream->deflated = NULL;
+    upstream->deflated_bytes = 0;
+    if (!has_flag(upstream, FLAG_CANCEL))
+        inflate_now(upstream, message);
+    grpc_byte_buffer_destroy(message);
+    if (charged == 0)
+        return;
+    budget_give(COUNT_LIVE_DEFLATED_BYTES, charged);
+    call_base_unpin(&upstream->call.base);
+}
+
+/* Its turn comes later. False: there is no memory for it. */
+static bool wait(struct upstream *upstream)
+{
+    const grpc_byte_buffer *message = upstream->deflated;
+    const uint64_t bytes = message->data.raw.slice_buffer.length + sizeof(*message);
+
+    if (!budget_take(COUNT_LIVE_DEFLATED_BYTES, bytes))
+        return false;
+    grpc_slice copy = message_copy(message);
+    grpc_byte_buffer *compact =
+        grpc_raw_compressed_byte_buffer_create(&copy, 1, message->data.raw.compression);
+    grpc_slice_unref(copy);
+    grpc_byte_buffer_destroy(upstream->deflated);
+    upstream->deflated = compact;
+    upstream->deflated_bytes = bytes;
+    call_base_pin(&upstream->call.base);
+    inflate_turns_add(&upstream->plan->thread->inflate_turns, &upstream->inflating);
+    return true;
+}
+
+void upstream_inflate(struct upstream *upstream, grpc_byte_buffer **message)
+{
+    struct fault fault;
+
+    upstream->deflated = *message;
+    *message = NULL;
+    if (inflate_turns_run(&upstream->plan->thread->inflate_turns, &upstream->inflating) || wait(upstream))
+        return;
+    grpc_byte_buffer_destroy(upstream->deflated);
+    upstream->deflated = NULL;
+    fault_number(&fault, FAULT_MEMORY_BUDGET, "message", budget_used(), "bytes wait already");
+    upstream_refuse(upstream, &fault);
+}
+
+/* The guard refuses these in plaintext (h2guard). It does not see what is inside of TLS. */
+bool upstream_is_flagged(const struct upstream *upstream, const grpc_byte_buffer *message)
+{
+    const struct connections *connections = upstream->plan->connections;
+
+    return (connections->tls || !connections->guard) && message->data.raw.compression == GRPC_COMPRESS_NONE &&
+           message_is_flagged(upstream->call.base.core);
+}
+
+void upstream_inflate_init(struct upstream *upstream)
+{
+    upstream->inflating.run = on_inflate;
+    list_init(&upstream->inflating.link);
+}
