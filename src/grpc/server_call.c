@@ -2,9 +2,10 @@
  *
  * DESIGN. RECV_CLOSE_ON_SERVER is started first and completes last: it is the end of the call.
  *
- * RECV_MESSAGE may complete without a message. That is a half-close only if the operation is ok and
- * grpc_call_failed_before_recv_message() is false. In every other case the peer is lost, and
- * RECV_CLOSE_ON_SERVER reports that.
+ * RECV_MESSAGE may complete without a message. That is a half-close if the operation is ok and
+ * grpc_call_failed_before_recv_message() is false. Else the peer is lost, and RECV_CLOSE_ON_SERVER
+ * reports that at once; or the peer has closed its side with trailers, which no gRPC client does,
+ * and nothing else is reported. So it counts as a half-close after CLOSED_WAIT_NS.
  *
  * The core writes a status behind the message in flight, whole. A cancel does not wait: it writes
  * its status into the middle of the message. Some peers report such a message as broken and lose
@@ -18,6 +19,8 @@
 #include "base/clock.h"
 #include "base/fsm.h"
 #include "grpc/slices.h"
+
+#define CLOSED_WAIT_NS (2 * NS_PER_S)
 
 static const struct fsm machine = {
     .name = "server_call",
@@ -62,6 +65,8 @@ static void on_read(struct call_base *base, grpc_byte_buffer *message, bool ok)
             call->port->received(call, &message);
         else if (ok && !grpc_call_failed_before_recv_message(base->core))
             call->port->half_closed(call);
+        else if (ok)
+            cq_timer_set(base->thread, &call->limit, clock_from_now_ns(CLOSED_WAIT_NS));
     }
     grpc_byte_buffer_destroy(message);
 }
@@ -69,7 +74,7 @@ static void on_read(struct call_base *base, grpc_byte_buffer *message, bool ok)
 /* What is being written began at `since_ns`. */
 static void set_status_limit(struct server_call *call, int64_t since_ns)
 {
-    cq_timer_set(call->base.thread, &call->status_limit, clock_add_ns(since_ns, call->write_timeout_ns));
+    cq_timer_set(call->base.thread, &call->limit, clock_add_ns(since_ns, call->write_timeout_ns));
 }
 
 static void on_sent(struct call_base *base, bool ok)
@@ -87,7 +92,7 @@ static void on_unpinned(struct call_base *base)
     bool ok = call->answered_ok && !call->cancelled;
 
     CHECK(call->state == SERVER_CALL_ENDED);
-    cq_timer_stop(base->thread, &call->status_limit);
+    cq_timer_stop(base->thread, &call->limit);
     free(call->text);
     call->text = NULL;
     grpc_call_unref(call_base_fini(base));
@@ -99,7 +104,7 @@ static void on_status(struct op *op, bool ok)
     struct server_call *call = container_of(op, struct server_call, status);
 
     call->answered_ok = ok;
-    cq_timer_stop(call->base.thread, &call->status_limit);
+    cq_timer_stop(call->base.thread, &call->limit);
     call_base_unpin(&call->base);
 }
 
@@ -119,13 +124,16 @@ static void abort_finishing(struct server_call *call, grpc_status_code code, con
     abort_call(call, code, text);
 }
 
-static void on_status_limit(struct cq_timer *timer, int64_t now_ns)
+/* While the call is open the timer runs only where its peer may have closed its side. */
+static void on_limit(struct cq_timer *timer, int64_t now_ns)
 {
-    struct server_call *call = container_of(timer, struct server_call, status_limit);
+    struct server_call *call = container_of(timer, struct server_call, limit);
 
     (void)now_ns;
     if (call->state == SERVER_CALL_FINISHING)
         abort_finishing(call, call->code, call->text ? call->text : "");
+    else if (call->state == SERVER_CALL_OPEN)
+        call->port->half_closed(call);
 }
 
 void server_call_open(struct server_call *call, struct cq_thread *thread, const struct server_call_port *port,
@@ -140,7 +148,7 @@ void server_call_open(struct server_call *call, struct cq_thread *thread, const 
                                  .write_timeout_ns = params->write_timeout_ns,
                                  .ended.done = on_ended,
                                  .status.done = on_status,
-                                 .status_limit.fired = on_status_limit};
+                                 .limit.fired = on_limit};
     call_base_init(&call->base, thread, &base_port, core);
     call_base_start(&call->base,
                     &(grpc_op){.op = GRPC_OP_RECV_CLOSE_ON_SERVER,

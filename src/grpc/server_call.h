@@ -53,7 +53,7 @@ struct server_call {
     int64_t write_timeout_ns;
     int64_t sent_at_ns; /* when the latest message was given to the core */
     struct op ended, status;
-    struct cq_timer status_limit;
+    struct cq_timer limit; /* of the status; or for a half-close that may be one */
     /* What the status says; set by server_call_finish(). */
     grpc_status_code code;
     char *text; /* NULL: no text, or no memory for it */

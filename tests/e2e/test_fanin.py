@@ -11,9 +11,9 @@ from harness.case import main
 from harness.client import subscribe_request
 from harness.daemon import eventually
 from harness.fanin import METHOD, WithFanIn
-from harness.h2frames import message
+from harness.h2frames import END_STREAM, literal, message
 from harness.protos import v1
-from harness.rawh2 import Connection
+from harness.rawh2 import Connection, block_frames
 from harness.sessions import of
 from test_endpoint_failures import Raw
 
@@ -307,6 +307,23 @@ class Client(WithFanIn):
         self.assertFalse(there.closed)
         call.half_close()
         eventually(lambda: there.closed, "the half-close came")
+
+    def test_a_half_close_by_trailers_counts_too(self):
+        """No gRPC client closes so; the core reports it only as something that may be a loss."""
+        upstream = self.serving("web-1")
+        for block in (literal("x-end", "1"), b""):
+            with self.subTest(block):
+                connection = Connection(self.daemon.addresses[-1])
+                self.addCleanup(connection.close)
+                stream = connection.request(METHOD)
+                stream.send(message(b"ask"))
+                there = upstream.wait_calls(len(upstream.calls) + 1)
+                eventually(lambda call=there: call.requests == [b"ask"], "the request came")
+                connection.send(block_frames(stream.number, block, END_STREAM))
+                eventually(lambda call=there: call.closed, "the half-close came")
+                there.end()
+                stream.wait_end()
+                self.assertEqual(stream.status, 0)
 
     def test_without_a_message_it_is_refused(self):
         self.serving("web-1")
