@@ -436,6 +436,28 @@ class Refused(WithStateDir):
         self.sql("UPDATE record SET value = x'00'")
         self.refused_start("store.db", "'a' is damaged")
 
+    def test_a_damaged_log_is_told_and_used_up_to_the_damage(self):
+        self.start()
+        for name in "abcd":
+            self.add(name)
+        self.kill()
+        log = self.file("store.db-wal")
+        content = bytearray(pathlib.Path(log).read_bytes())
+        content[len(content) // 2] ^= 1
+        pathlib.Path(log).write_bytes(content)
+        self.start()
+        (line,) = self.daemon.log("store.log_cut")
+        self.assertEqual((line["level"], line["path"]), ("warn", self.file()))
+        self.assertIn("is damaged: confirmed changes are missing", line["reason"])
+        self.assertGreater(line["unused"], 1)
+        self.assertLess(self.endpoints().keys(), set("abcd"))
+        self.add("e")
+        self.kill()
+        self.start()
+        self.assertEqual(self.daemon.log("store.log_cut"), [])
+        self.assertIn("e", self.endpoints())
+        self.daemon.stop()
+
     def test_a_folder_that_others_may_write_to_or_that_cannot_be_made(self):
         os.mkdir(self.state, 0o700)
         os.chmod(self.state, 0o777)

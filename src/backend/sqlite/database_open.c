@@ -14,6 +14,7 @@
 
 #include "backend/sqlite/checkpoint.h"
 #include "backend/sqlite/database.h"
+#include "backend/sqlite/wal_tail.h"
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -143,6 +144,22 @@ static bool check_meta(struct database *database, struct refusal *refusal)
     return true;
 }
 
+/* Where the machine goes on, frames are written one behind the other: then a bad one that others
+ * follow was whole once. */
+static void log_tail(const struct database *database, const struct wal_tail *tail)
+{
+    const bool is_certain = database->same_boot && tail->bad_frame > 0 && tail->unused > 1;
+
+    if (tail->bad_frame < 0)
+        return;
+    log_write(LOG_WARN, "store.log_cut", LOG_TEXT("path", database->path),
+              LOG_NUMBER("frame", tail->bad_frame), LOG_NUMBER("used", tail->used),
+              LOG_NUMBER("unused", tail->unused),
+              LOG_TEXT("reason", is_certain ? "its log (-wal) is damaged: confirmed changes are missing"
+                                            : "its log (-wal) was being written at the end, or is damaged: "
+                                              "then confirmed changes are missing"));
+}
+
 static bool check_pages(struct database *database, struct refusal *refusal)
 {
     char verdict[256] = "";
@@ -183,6 +200,7 @@ static bool set_mark(struct database *database, const char *mark)
 
 bool database_open(struct database *database, const struct state_dir *dir, struct refusal *refusal)
 {
+    struct wal_tail tail;
     int64_t page_bytes;
 
     *database = (struct database){.handle = NULL};
@@ -191,6 +209,7 @@ bool database_open(struct database *database, const struct state_dir *dir, struc
         return refuse(refusal, "%s: this SQLite is built without threads", database->path);
     if (!check_files(dir, database->path, refusal))
         return false;
+    tail = wal_tail_read(dir, WAL);
     const int code =
         sqlite3_open_v2(database->path, &database->handle,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
@@ -201,6 +220,7 @@ bool database_open(struct database *database, const struct state_dir *dir, struc
         !check_meta(database, refusal) || !check_pages(database, refusal) ||
         !database_prepare(database, refusal))
         return false;
+    log_tail(database, &tail);
     if (!database_number(database, "PRAGMA page_size", &page_bytes))
         return database_refuse(database, database->error.code, "read the size of its pages", refusal);
     database->page_bytes = (int)page_bytes;
