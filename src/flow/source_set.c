@@ -43,7 +43,7 @@ static bool grow(struct source_set *set)
 
 bool source_set_add(struct source_set *set, struct source *source)
 {
-    if (set->count >= set->slot_count / 4 * 3 && !grow(set))
+    if (set->count >= set->slot_count / 8 * 7 && !grow(set))
         return false;
     set->slots[slot_of(set, source)] = source_retain(source);
     set->count++;

@@ -1,7 +1,7 @@
 /* source_set.h - a set of sources that takes little memory: a pointer for each. For the files of
  * this room.
  *
- * It is a hash table with open addressing. It doubles at three quarters, and an empty one has no
+ * It is a hash table with open addressing. It doubles at seven eighths, and an empty one has no
  * memory. Its memory is in the budget, with that of feeds.
  *
  * Threads: everything here runs under the channel's lock. */

@@ -2,12 +2,10 @@
  * How the two are bound is the producer's kind's to know. */
 #include "hub/bind.h"
 
-#include "hub/bind_due.h"
 #include "hub/called.h"
 #include "hub/endpoint_rules.h"
 #include "hub/hub_parts.h"
 #include "hub/producer_internal.h"
-#include "hub/rebind.h"
 #include "hub/registry.h"
 #include "hub/subscription_internal.h"
 #include "route/wildcard.h"
@@ -54,15 +52,4 @@ bool bind_may_retry(const struct producer *producer, const struct subscription *
         return true;
     return called && !endpoint_is_refused(code) &&
            called_rejoins(called, serve_entries_find(producer->serve, producer->serve_count, called->method));
-}
-
-void bind_subscription(struct producer *producer, struct subscription *subscription, struct list *created)
-{
-    if (!bind_is_due(producer, subscription))
-        return;
-    /* Who wants the producer pays for it, not the producer. */
-    if (bind_pair(producer, subscription, subscription->start_point, created) != ERR_OK)
-        ctx_cancel(&subscription->ctx, FAULT_MEMORY_BUDGET);
-    else
-        rebind_producer(producer, subscription);
 }

@@ -14,15 +14,9 @@ struct producer;
 struct start_point;
 struct subscription;
 
-/* Binds a new producer and a subscription that may want it, but for one whose walk will do so, or
- * has done so (bind_walk.h). Where a select is under way it is bound for the filter before and for
- * the next one (rebind.h). Activations are only created: they are appended to `created`, and
- * activations_begin() starts them. A subscription for which there is no memory ends: MEMORY_BUDGET.
- * The caller runs the ready list. */
-void bind_subscription(struct producer *producer, struct subscription *subscription, struct list *created);
-
-/* Binds the two where the subscription wants the producer, as above. Which producers a new
- * subscription is bound to: bind_walk.h. `start_point` NULL: live. */
+/* Binds the two where the subscription wants the producer. Activations are only created: they are
+ * appended to `created`, and activations_begin() starts them. Which producers a new subscription is
+ * bound to: bind_walk.h. `start_point` NULL: live. */
 MUST_CHECK enum err bind_pair(struct producer *producer, struct subscription *subscription,
                               const struct start_point *start_point, struct list *created);
 

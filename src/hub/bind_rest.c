@@ -7,12 +7,26 @@
 #include "hub/bind.h"
 #include "hub/bind_due.h"
 #include "hub/hub_parts.h"
+#include "hub/rebind.h"
 #include "hub/registry.h"
 #include "route/wildcard.h"
 
 /* Subscriptions that are bound at once, where the others are bound in slices; those of one step. */
 #define FIRST_SUBSCRIPTIONS 64u
 #define STEP_SUBSCRIPTIONS 8u
+
+/* Where a select is under way it is bound for the filter before and for the next one. */
+static void bind_subscription(struct producer *producer, struct subscription *subscription,
+                              struct list *created)
+{
+    if (!bind_is_due(producer, subscription))
+        return;
+    /* Who wants the producer pays for it, not the producer. */
+    if (bind_pair(producer, subscription, subscription->start_point, created) != ERR_OK)
+        ctx_cancel(&subscription->ctx, FAULT_MEMORY_BUDGET);
+    else
+        rebind_producer(producer, subscription);
+}
 
 /* Returns whether more are left. */
 static bool bind_some(struct bind_rest *rest, struct list *created)

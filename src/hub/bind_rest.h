@@ -14,8 +14,14 @@
 
 struct producer;
 
-/* bind_subscription() (bind.h) for each one. `in_slices`: only the first ones are bound;
- * bind_rest_begin() is to follow when the producer lives. */
+/* Binds the producer and each subscription that wants it, but for those whose walk will do so, or
+ * has done so (bind_walk.h). Where a select is under way it is bound for the filter before and for
+ * the next one (rebind.h). Activations are only created: they are appended to `created`, and
+ * activations_begin() starts them. A subscription for which there is no memory ends: MEMORY_BUDGET.
+ * The caller runs the ready list.
+ *
+ * `in_slices`: only the first ones are bound; bind_rest_begin() is to follow when the producer
+ * lives. */
 void bind_subscriptions(struct producer *producer, struct list *created, bool in_slices);
 
 /* Binds the others, and begins their activations. The producer is in the registry. Does nothing

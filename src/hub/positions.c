@@ -8,11 +8,13 @@
 #include "hub/subscription_internal.h"
 #include "route/wildcard.h"
 
-/* A walk over the inlets of the wildcard set and those whose end is still to be reported, or what
- * the drain has noted in their place; over the bindings, and the sources that were left. What
- * stands in a list of nodes has an `at`, which is where the walk is. */
+/* A walk over the inlets of the wildcard set whose source has published, and those whose end is
+ * still to be reported, or what the drain has noted in their place; over the bindings, and the
+ * sources that were left. What stands in a list of nodes has an `at`: where the walk is. */
 struct walk {
     const struct subscription *subscription;
+    struct wildcard_set *set;
+    bool is_in_set, has_begun;
     const struct list *inlets, *at_inlet, *reports, *at_report, *at_binding;
     uint32_t at_drained, at_left;
 };
@@ -23,13 +25,24 @@ static void give(const struct source *from, const struct source **source_out, ui
     *routed_out = atomic_load_explicit(&from->routed, memory_order_acquire);
 }
 
+/* Under the channel's lock: nothing of a source that publishes from now on is in the channel. */
+static void begin(struct walk *walk)
+{
+    wildcard_set_gather(walk->set);
+    walk->inlets = &walk->set->published;
+    walk->at_inlet = walk->is_in_set ? walk->inlets : walk->inlets->prev;
+    walk->has_begun = true;
+}
+
 static bool next(void *ctx, const struct source **source_out, uint64_t *routed_out)
 {
     struct walk *walk = ctx;
     const struct left_positions *left = &walk->subscription->left_positions;
 
+    if (!walk->has_begun)
+        begin(walk);
     while (walk->at_inlet->next != walk->inlets) {
-        const struct inlet *inlet = container_of(walk->at_inlet->next, struct inlet, in_set);
+        const struct inlet *inlet = container_of(walk->at_inlet->next, struct inlet, in_published);
 
         walk->at_inlet = walk->at_inlet->next;
         if (!wildcard_gets(&walk->subscription->wildcard, inlet))
@@ -128,14 +141,13 @@ uint64_t hub_positions(struct subscription *subscription,
                        bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx)
 {
     struct wildcard_set *set = hub_wildcards(subscription->hub);
-    struct walk walk = {.subscription = subscription, .inlets = &set->inlets, .reports = &set->reports};
+    struct walk walk = {.subscription = subscription, .set = set, .reports = &set->reports};
     const struct chan_sources sources = {next, &walk};
     uint64_t left_out;
 
     wildcard_set_enter(set);
-    bool is_in_set = subscription->wildcard.in_set && !subscription->drained;
-    walk.at_inlet = is_in_set ? walk.inlets : walk.inlets->prev;
-    walk.at_report = is_in_set ? walk.reports : walk.reports->prev;
+    walk.is_in_set = subscription->wildcard.in_set && !subscription->drained;
+    walk.at_report = walk.is_in_set ? walk.reports : walk.reports->prev;
     walk.at_binding = &subscription->bindings;
     chan_all_positions(subscription->chan, &sources, each, ctx);
     left_out = subscription->left_positions.left_out;

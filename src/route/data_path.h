@@ -31,6 +31,7 @@ struct history;
 struct route;
 struct wildcard;
 struct wildcard_entry;
+struct wildcard_set;
 
 /*   OPEN <--> CLOSED, and each of them --> REMOVED */
 enum inlet_state {
@@ -83,8 +84,13 @@ struct inlet {
      * notified before its offer has returned. */
     _Atomic int32_t blocked;
 
-    struct list in_set;  /* in set->inlets of its wildcard set, under the set's lock */
-    uint64_t out_of_set; /* set->removals when it was taken out; 0: it was not */
+    /* The wildcard set to report to when the source publishes for the first time; NULL: none. Under
+     * `lock`. */
+    struct wildcard_set *silent_in;
+    struct inlet *next_published; /* in set->newly_published */
+    struct list in_published;     /* in set->published, under the set's lock */
+    struct list in_set;           /* in set->inlets of its wildcard set, under the set's lock */
+    uint64_t out_of_set;          /* set->removals when it was taken out; 0: it was not */
     struct inlet_report report;
 };
 

@@ -30,6 +30,7 @@ enum err inlet_init(struct inlet *inlet, const struct inlet_start *start)
         .last_sequence = start->last_sequence,
         .unplaced = start->unplaced};
     atomic_store(&source->routed, start->last_sequence);
+    list_init(&inlet->in_published);
     list_init(&inlet->in_set);
     list_init(&inlet->report.link);
     CHECK(pthread_mutex_init(&inlet->lock, NULL) == 0);

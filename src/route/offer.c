@@ -14,6 +14,7 @@
 #include "route/history.h"
 #include "route/match_chunk.h"
 #include "route/route_put.h"
+#include "route/wildcard_set.h"
 
 /* Puts the chunk through the routes that are `second`, or through those that are not. Returns how
  * many of them took at least one event. */
@@ -69,6 +70,7 @@ enum err inlet_offer_locked(struct inlet *inlet, struct chunk *chunk, struct put
     chunk->source = source_retain(inlet->source);
     chunk->observed_wall_ns = clock_wall_ns();
     chunk->observed_mono_ns = clock_mono_ns();
+    inlet_publishes(inlet);
     if (LIKELY(chunk->first_sequence == 0)) {
         chunk->first_sequence = inlet->last_sequence + 1;
         inlet->last_sequence += chunk->count;

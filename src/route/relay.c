@@ -8,6 +8,7 @@
 #include "flow/shared_feed.h"
 #include "route/data_path.h"
 #include "route/offer.h"
+#include "route/wildcard_set.h"
 
 /* ---- where a source stands ---- */
 
@@ -32,6 +33,7 @@ static void move_to(struct inlet *inlet, struct relay_place *place, uint64_t seq
     skip_to(inlet, place, sequence, 0);
     if (sequence <= inlet->last_sequence)
         return;
+    inlet_publishes(inlet);
     inlet->last_sequence = sequence;
     atomic_store_explicit(&inlet->source->routed, sequence, memory_order_release);
 }

@@ -16,13 +16,15 @@ void wildcard_set_init(struct wildcard_set *set, void (*reported)(struct inlet *
     *set = (struct wildcard_set){.reported = reported};
     CHECK(pthread_mutex_init(&set->lock, NULL) == 0 && pthread_mutex_init(&set->others, NULL) == 0);
     list_init(&set->inlets);
+    list_init(&set->published);
     list_init(&set->reports);
     list_init(&set->abandoned);
 }
 
 void wildcard_set_fini(struct wildcard_set *set)
 {
-    CHECK(set->count == 0 && list_empty(&set->inlets) && list_empty(&set->reports));
+    CHECK(set->count == 0 && list_empty(&set->inlets) && list_empty(&set->published) &&
+          list_empty(&set->reports));
     free(set->present);
     free(set->spare);
     pthread_mutex_destroy(&set->lock);
@@ -45,6 +47,31 @@ static void swap(struct wildcard_set *set)
     set->spare = before;
 }
 
+/* ---- sources that have published ---- */
+
+void wildcard_set_published(struct inlet *inlet)
+{
+    struct wildcard_set *set = inlet->silent_in;
+    struct inlet *newest = atomic_load_explicit(&set->newly_published, memory_order_relaxed);
+
+    inlet->silent_in = NULL;
+    do
+        inlet->next_published = newest;
+    while (!atomic_compare_exchange_weak_explicit(&set->newly_published, &newest, inlet, memory_order_release,
+                                                  memory_order_relaxed));
+}
+
+void wildcard_set_gather(struct wildcard_set *set)
+{
+    struct inlet *inlet;
+
+    if (!atomic_load_explicit(&set->newly_published, memory_order_relaxed))
+        return;
+    inlet = atomic_exchange_explicit(&set->newly_published, NULL, memory_order_acquire);
+    for (; inlet; inlet = inlet->next_published)
+        list_append(&set->published, &inlet->in_published);
+}
+
 /* ---- inlets ---- */
 
 void wildcard_set_add_inlet(struct wildcard_set *set, struct inlet *inlet)
@@ -55,6 +82,10 @@ void wildcard_set_add_inlet(struct wildcard_set *set, struct inlet *inlet)
     pthread_mutex_lock(&inlet->lock);
     inlet->wildcards = set->present;
     inlet->wildcard_count = set->count;
+    if (inlet->last_sequence > 0)
+        list_append(&set->published, &inlet->in_published);
+    else
+        inlet->silent_in = set;
     pthread_mutex_unlock(&inlet->lock);
     list_append(&set->inlets, &inlet->in_set);
     set->inlet_count++;
@@ -75,7 +106,10 @@ void wildcard_set_remove_inlet(struct wildcard_set *set, struct inlet *inlet, co
     pthread_mutex_lock(&inlet->lock);
     inlet->wildcards = NULL;
     inlet->wildcard_count = 0;
+    inlet->silent_in = NULL;
     pthread_mutex_unlock(&inlet->lock);
+    wildcard_set_gather(set);
+    list_remove(&inlet->in_published);
     inlet_report_end(set, inlet, count, end);
     pthread_mutex_unlock(&set->lock);
     set->common_inlets--;

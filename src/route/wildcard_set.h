@@ -28,8 +28,10 @@ struct wildcard_set {
     /* Who is not the control thread holds this one while it takes `lock`. So the control thread
      * waits for one other thread at most. */
     pthread_mutex_t others;
-    struct list inlets;   /* struct inlet, by in_set */
-    uint32_t inlet_count; /* of `inlets` */
+    struct list inlets;                    /* struct inlet, by in_set */
+    uint32_t inlet_count;                  /* of `inlets` */
+    struct list published;                 /* those of `inlets` whose source has published, under `lock` */
+    struct inlet *_Atomic newly_published; /* those that are to be added: any thread */
     /* Control thread only: inlets that count for every wildcard, besides its own ones. So an inlet
      * that comes or goes need not go over all wildcards. */
     uint32_t common_inlets;
@@ -51,5 +53,19 @@ static inline uint32_t wildcard_inlets(const struct wildcard_set *set, const str
 {
     return wildcard->in_set ? wildcard->own_inlets + set->common_inlets : 0;
 }
+
+/* The source of an inlet with `silent_in` is about to publish for the first time, or begins behind
+ * what another server has published. Any thread, under the inlet's lock, before the first put. */
+void wildcard_set_published(struct inlet *inlet);
+
+static inline void inlet_publishes(struct inlet *inlet)
+{
+    if (inlet->silent_in)
+        wildcard_set_published(inlet);
+}
+
+/* Adds to set->published what is still to be added. The caller holds the set's lock. Under a
+ * channel's lock, all sources of which that channel ever got something are there afterwards. */
+void wildcard_set_gather(struct wildcard_set *set);
 
 #endif

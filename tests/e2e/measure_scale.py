@@ -7,6 +7,7 @@ Kinds (all of them by default):
   turns        each thing that the loop does with N shared producers and N consumers of `*`
   activations  the same with sessions in mode PER_CONSUMER: N x 1, and 1 x N
   idle         nothing happens: memory, and processor time with default heartbeats
+  seldom       one of the producers publishes an event each second: processor time
 
 For `turns` and `activations` each line has the turns of the loop by how long they worked. The daemon
 gets a higher priority where that is allowed, so that the load of others counts less."""
@@ -294,7 +295,27 @@ def idle(asked):
         scale.close()
 
 
-KINDS = {"turns": turns, "activations": activations, "idle": idle}
+def seldom(asked):
+    scale = Scale(asked)
+    try:
+        scale.register(asked.producers)
+        scale.subscribe(asked.consumers)
+        scale.settle()
+        link, stream = scale.producers[0]
+        one = v1.RegisterRequest(events=[v1.Event(data=b"x")]).SerializeToString()
+        cpu, began = cpu_s(scale.daemon.pid), time.monotonic()
+        for _ in range(int(asked.seconds)):
+            link.send(stream, one)
+            time.sleep(1)
+        took, after = time.monotonic() - began, cpu_s(scale.daemon.pid)
+        share = sum(value - cpu.get(name, 0) for name, value in after.items()) / took
+        each = share / asked.consumers * 1e6
+        print(f"an event each second: {share * 100:.1f} % of a core, {each:.0f} us for a delivery")
+    finally:
+        scale.close()
+
+
+KINDS = {"turns": turns, "activations": activations, "idle": idle, "seldom": seldom}
 
 
 def main():

@@ -10,6 +10,7 @@
 
 #include "base/counters.h"
 #include "base/log.h"
+#include "hub/positions.h"
 #include "seam/hub_fixture.h"
 
 #define CONSUMERS 300u
@@ -178,4 +179,49 @@ Test(portions, a_list_of_many_producers_is_made_in_portions)
     cr_expect_geq(calls, 20000 / 16);
     cr_expect_lt(max_ns, NS_PER_MS * 10, "%g ms", (double)max_ns / 1e6);
     hub_fixture_close(&fixture);
+}
+
+static bool count_position(void *ctx, const struct source *source, uint64_t sequence)
+{
+    (void)source;
+    (void)sequence;
+    ++*(unsigned *)ctx;
+    return true;
+}
+
+/* What it takes to find where a consumer of everything stands, a hundred times. */
+static int64_t positions_ns(uint32_t silent_producers)
+{
+    unsigned positions = 0;
+
+    open_fixture(silent_producers + 2);
+    consumer_join(&consumers[0], &fixture, subscription_params_of(NULL));
+    publish(&fixture, "z1", 1, "t");
+    add_producers(silent_producers, 16);
+    publish(&fixture, "z2", 1, "t");
+
+    const int64_t began_ns = cpu_ns();
+
+    for (unsigned i = 0; i < 100; i++)
+        (void)hub_positions(consumers[0].subscription, count_position, &positions);
+
+    const int64_t took_ns = cpu_ns() - began_ns;
+
+    cr_expect_eq(positions, 0, "nothing was delivered yet");
+    consumer_read(&consumers[0]);
+    (void)hub_positions(consumers[0].subscription, count_position, &positions);
+    cr_expect_eq(positions, 2);
+    consumer_leave(&consumers[0]);
+    hub_fixture_close(&fixture);
+    return took_ns;
+}
+
+/* Finding 17: a Progress costs what has moved, and not what is silent. */
+Test(portions, positions_cost_nothing_for_producers_that_never_published)
+{
+    (void)positions_ns(10);
+
+    const int64_t few_ns = positions_ns(10), many_ns = positions_ns(20000);
+
+    cr_assert_lt(many_ns, 20 * few_ns, "%g ms, %g ms", (double)few_ns / 1e6, (double)many_ns / 1e6);
 }
