@@ -66,8 +66,10 @@ void dial_free(struct dial *dial)
     catalog_fini(&dial->catalog);
     upstream_costs_fini(&dial->costs);
     resolver_free(dial->resolver);
-    for (size_t i = 0; i < dial->thread_count; i++)
+    for (size_t i = 0; i < dial->thread_count; i++) {
         framing_fini(&dial->threads[i].scan);
+        buf_fini(&dial->threads[i].scratch);
+    }
     for (size_t i = 0; i < dial->tls_count; i++)
         upstream_tls_fini(&dial->tls[i]);
     free(dial->tls);

@@ -12,18 +12,17 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
-#include "event/chunk.h"
 #include "grpc/slices.h"
 #include "hub/session.h"
 #include "loop/loop.h"
-#include "route/offer.h"
 #include "server/dial/cascade.h"
 #include "server/dial/dial_words.h"
 #include "server/dial/upstream_guard.h"
 #include "server/dial/upstream_inflate.h"
 #include "server/dial/upstream_internal.h"
+#include "server/dial/upstream_offer.h"
 #include "server/dial/upstream_refuse.h"
-#include "server/dial/upstream_message.h"
+#include "server/dial/upstream_served.h"
 
 /* Messages of one upstream that are read in a row, and how long it waits then at most. */
 #define MAX_IN_ROW 16u
@@ -51,6 +50,17 @@ static void finish(struct upstream *upstream)
 {
     cq_unhold(cq_of(upstream));
     loop_post(upstream->plan->loop, &upstream->ended_task);
+}
+
+/* The call is over. What it has sent before waits as long as the channels let it that block it.
+ * Where the call was cancelled, it falls to their fallback. */
+static void finish_offers(struct upstream *upstream)
+{
+    upstream_offer_waiting(upstream);
+    if (!upstream->offering)
+        finish(upstream);
+    else if (has_flag(upstream, FLAG_CANCEL))
+        session_give_up(upstream->session, upstream->activation, &upstream->waiter);
 }
 
 static void set_end(struct upstream *upstream, uint32_t code, struct bytes message)
@@ -83,6 +93,7 @@ static void ended(struct client_call *call, const struct client_call_end *end)
 
     cq_timer_stop(cq_of(upstream), &upstream->timer);
     list_remove(&upstream->read_hook.link);
+    list_remove(&upstream->offer_hook.link);
     const struct bytes text = words_of(upstream, end, &code, words);
     /* The upstream may have ended the call before we did. */
     if (upstream->refused && code != (uint32_t)upstream_refusal_code(upstream->refused))
@@ -98,10 +109,8 @@ static void ended(struct client_call *call, const struct client_call_end *end)
         return;
     if (upstream->offering && upstream->plan->cascade)
         cascade_hurry(upstream->plan->cascade);
-    else if (upstream->offering)
-        session_give_up(upstream->session, upstream->activation, &upstream->waiter);
     else
-        finish(upstream);
+        finish_offers(upstream);
 }
 
 /* ---- what is sent ---- */
@@ -188,10 +197,12 @@ static void on_unblocked(struct task *task)
 
     upstream->offering = false;
     session_unblocked(upstream->session, upstream->activation);
-    if (upstream->over)
-        finish(upstream);
-    else
-        read_next(upstream);
+    if (upstream->over) {
+        finish_offers(upstream);
+        return;
+    }
+    upstream_offer_waiting(upstream);
+    read_next(upstream);
 }
 
 static void on_put_done(struct put_waiter *waiter)
@@ -199,17 +210,6 @@ static void on_put_done(struct put_waiter *waiter)
     struct upstream *upstream = container_of(waiter, struct upstream, waiter);
 
     cq_post(cq_of(upstream), &upstream->unblocked_task);
-}
-
-void upstream_offer(struct upstream *upstream, struct chunk *chunk)
-{
-    struct offer unused;
-
-    upstream->offering = upstream->is_shared;
-    count_add(COUNT_MESSAGES_IN, 1);
-    if (session_offer(upstream->session, upstream->activation, chunk,
-                      upstream->is_shared ? &upstream->waiter : NULL, &unused) != ERR_AGAIN)
-        upstream->offering = false;
 }
 
 /* What a cascade has done with a message, or with a part of it. */
@@ -238,7 +238,6 @@ static void on_cascade_ready(void *ctx)
 
 void upstream_handle(struct upstream *upstream, grpc_byte_buffer **message)
 {
-    OWNED(chunk_release) struct chunk *chunk = NULL;
     struct fault fault;
 
     if (is_served(upstream)) {
@@ -251,13 +250,10 @@ void upstream_handle(struct upstream *upstream, grpc_byte_buffer **message)
         on_step(upstream, cascade_begin(upstream->plan->cascade, message, &fault), &fault);
         return;
     }
-    if (upstream_message(upstream->plan, *message, &chunk, &fault)) {
+    if (upstream_hand_over(upstream, *message, &fault))
         upstream_refuse(upstream, &fault);
-        return;
-    }
-    if (chunk)
-        upstream_offer(upstream, chunk);
-    read_next(upstream);
+    else
+        read_next(upstream);
 }
 
 /* What comes behind a cancel of ours is dropped: nobody wants it any more. */
@@ -397,6 +393,8 @@ static void on_flags(struct task *task)
             read_next(upstream);
     } else if (upstream->over && upstream->held) {
         go_on_served(upstream);
+    } else if (upstream->over && upstream->offering && !upstream->plan->cascade) {
+        finish_offers(upstream);
     }
     upstream_release(upstream);
 }
@@ -414,4 +412,5 @@ void upstream_call_init(struct upstream *upstream)
     upstream->in_connection.begun = open_call;
     list_init(&upstream->in_connection.link);
     list_init(&upstream->read_hook.link);
+    upstream_offer_init(upstream);
 }

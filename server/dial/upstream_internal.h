@@ -55,7 +55,10 @@ struct upstream {
     int64_t sends_since_ns; /* a message of a client's call; while call.base.sending */
     unsigned in_row;        /* messages since others had their turn */
     int64_t in_row_ns;      /* when there were too many */
-    struct post_poll_hook read_hook;
+    struct post_poll_hook read_hook, offer_hook;
+    /* Received and not yet offered, in this order (upstream_offer.c): small messages of this turn,
+     * and one that came while others were being offered. */
+    struct chunk *coalesced, *next;
     struct cq_timer timer;
     struct put_waiter waiter;
     struct inflate_work inflating;
@@ -89,6 +92,12 @@ MUST_CHECK bool upstream_metadata_init(struct upstream *upstream, struct bytes v
 /* It is opened, or never will be. Any thread; may be repeated. */
 void upstream_metadata_fini(struct upstream *upstream);
 
+/* Whether it answers a call of a client (upstream_served.h). */
+static inline bool is_served(const struct upstream *upstream)
+{
+    return upstream->served.call;
+}
+
 static inline struct upstream *upstream_retain(struct upstream *upstream)
 {
     atomic_fetch_add_explicit(&upstream->refs, 1, memory_order_relaxed);
@@ -103,6 +112,8 @@ static inline void upstream_release(struct upstream *upstream)
     upstream_metadata_fini(upstream);
     served_link_fini(&upstream->served);
     chunk_release(upstream->held);
+    chunk_release(upstream->coalesced);
+    chunk_release(upstream->next);
     free(upstream);
 }
 
@@ -117,31 +128,6 @@ void upstream_send_next(struct upstream *upstream);
 /* Sets the timer for what the upstream has to do next. */
 void upstream_set_timer(struct upstream *upstream);
 void upstream_timer_init(struct upstream *upstream);
-
-/* Gives a chunk to the session. */
-void upstream_offer(struct upstream *upstream, struct chunk *chunk);
-
-/* ---- upstream_served.c: where the call answers one of a client ---- */
-
-static inline bool is_served(const struct upstream *upstream)
-{
-    return upstream->served.call;
-}
-
-/* Loop. */
-void upstream_served_init(struct upstream *upstream, struct called *called);
-/* How it is opened. */
-void upstream_served_open(const struct upstream *upstream, struct client_call_opening *opening);
-void upstream_served_send_next(struct upstream *upstream);
-/* A message: it is offered, or held. The next one is read where that makes sense. */
-void upstream_served_message(struct upstream *upstream, const grpc_byte_buffer *message);
-/* Whether a message is held until a pause is over: then no other one is read. */
-bool upstream_served_waits(const struct upstream *upstream);
-/* What is held is offered, where nothing is in its way any more. */
-void upstream_served_resume(struct upstream *upstream);
-/* It has ended, as upstream->end says. `end` NULL: it was not opened. Returns whether it is over;
- * else something is held, and upstream_served_resume() is to be called. */
-bool upstream_served_ended(struct upstream *upstream, const struct client_call_end *end);
 
 /* Sets what the call's thread runs. */
 void upstream_call_init(struct upstream *upstream);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "server/dial/upstream_internal.h"
+#include "server/dial/upstream_served.h"
 
 void upstream_post_flags(struct upstream *upstream)
 {

@@ -2,7 +2,8 @@
  *
  * Any bytes become the data of one event: a head is written in front of them, in one piece of
  * memory. Of an EventBatch the events of all runs become one chunk: one run is scanned once and
- * copied once, several are scanned twice. */
+ * copied once, several are scanned twice. Small messages may be coalesced: then the events of
+ * several of them are copied into one chunk. */
 #include "server/dial/upstream_message.h"
 
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include "event/chunk.h"
 #include "event/field_reader.h"
 #include "event/field_write.h"
+#include "grpc/coalesce.h"
 #include "grpc/slice_memory.h"
 #include "grpc/slices.h"
 #include "loop/loop.h"
@@ -34,15 +36,13 @@ static enum fault_reason too_large(struct fault *fault, size_t size, uint64_t ma
 
 /* ---- any bytes ---- */
 
-static enum fault_reason raw_chunk(const struct upstream_plan *plan, const grpc_byte_buffer *message,
-                                   struct chunk **chunk_out, struct fault *fault)
+/* What stands in front of the bytes. */
+static enum fault_reason write_head(const struct upstream_plan *plan, const grpc_byte_buffer *message,
+                                    struct buf *head, struct fault *fault)
 {
-    const struct framing_limits *limits = &loop_settings(plan->loop)->framing;
+    const uint64_t max_bytes = loop_settings(plan->loop)->framing.max_event_bytes;
     const size_t size = message->data.raw.slice_buffer.length;
     SCRATCH struct message_fields fields;
-    OWNED(buf_fini) struct buf head = {0};
-    struct framing_scan *scan = &plan->thread->scan;
-    struct bytes bytes;
 
     message_fields_read(plan, message, &fields);
     const struct bytes key = {(const uint8_t *)fields.key, fields.key_size};
@@ -50,20 +50,52 @@ static enum fault_reason raw_chunk(const struct upstream_plan *plan, const grpc_
                          field_size_bytes(PB_EVENT_KEY, key.size) +
                          field_size_fixed64(PB_EVENT_TIME_UNIX_NANO, fields.time_unix_ns) +
                          field_size_bytes(PB_EVENT_DATA, size);
-    if (inner > limits->max_event_bytes)
-        return too_large(fault, size, limits->max_event_bytes - (inner - size));
-    field_head(&head, PB_RUN_EVENTS, inner);
-    field_bytes(&head, PB_EVENT_KEY, key);
-    field_bytes(&head, PB_EVENT_CONTENT_TYPE, plan->content_type);
-    field_fixed64(&head, PB_EVENT_TIME_UNIX_NANO, fields.time_unix_ns);
+    if (inner > max_bytes)
+        return too_large(fault, size, max_bytes - (inner - size));
+    buf_clear(head);
+    field_head(head, PB_RUN_EVENTS, inner);
+    field_bytes(head, PB_EVENT_KEY, key);
+    field_bytes(head, PB_EVENT_CONTENT_TYPE, plan->content_type);
+    field_fixed64(head, PB_EVENT_TIME_UNIX_NANO, fields.time_unix_ns);
     if (size > 0)
-        field_head(&head, PB_EVENT_DATA, size);
-    if (head.broken)
-        return no_memory(fault);
-    struct chunk_memory *memory = slice_memory_after((struct bytes){head.data, head.size}, message, &bytes);
+        field_head(head, PB_EVENT_DATA, size);
+    return head->broken ? no_memory(fault) : FAULT_NONE;
+}
+
+/* `run` is a head with a small message behind it. */
+static enum fault_reason small_raw_chunk(const struct upstream_plan *plan, struct bytes run,
+                                         struct chunk **coalesced, struct chunk **chunk_out,
+                                         struct fault *fault)
+{
+    struct framing_scan *scan = &plan->thread->scan;
+
+    if (framing_scan(scan, run, &loop_settings(plan->loop)->framing, fault))
+        return fault->reason;
+    if (coalesce(coalesced, run, scan))
+        return FAULT_NONE;
+    return chunk_of(run, scan, chunk_out) == ERR_OK ? FAULT_NONE : no_memory(fault);
+}
+
+static enum fault_reason raw_chunk(const struct upstream_plan *plan, const grpc_byte_buffer *message,
+                                   struct chunk **coalesced, struct chunk **chunk_out, struct fault *fault)
+{
+    struct framing_scan *scan = &plan->thread->scan;
+    struct buf *scratch = &plan->thread->scratch;
+    struct bytes bytes;
+
+    if (write_head(plan, message, scratch, fault))
+        return fault->reason;
+    if (coalesced && scratch->size + message->data.raw.slice_buffer.length < COALESCE_BELOW_BYTES) {
+        message_append(message, scratch);
+        return scratch->broken ? no_memory(fault)
+                               : small_raw_chunk(plan, (struct bytes){scratch->data, scratch->size},
+                                                 coalesced, chunk_out, fault);
+    }
+    struct chunk_memory *memory =
+        slice_memory_after((struct bytes){scratch->data, scratch->size}, message, &bytes);
     if (!memory)
         return no_memory(fault);
-    enum fault_reason reason = framing_scan(scan, bytes, limits, fault);
+    enum fault_reason reason = framing_scan(scan, bytes, &loop_settings(plan->loop)->framing, fault);
     if (!reason && chunk_new(memory, bytes.data, scan, bytes.size, chunk_out) != ERR_OK)
         reason = no_memory(fault);
     if (reason)
@@ -98,6 +130,7 @@ static enum fault_reason each_run(struct bytes batch,
 
 struct runs {
     const struct upstream_plan *plan;
+    struct chunk **coalesced; /* NULL: nothing is coalesced */
     uint64_t events, bytes;
     struct chunk *chunk;
 };
@@ -172,6 +205,8 @@ static enum fault_reason single_chunk(struct runs *runs, struct bytes run, const
 {
     if (measure_run(runs, run, fault))
         return fault->reason;
+    if (runs->coalesced && coalesce(runs->coalesced, run, &runs->plan->thread->scan))
+        return FAULT_NONE;
     if (runs->events > 0 && chunk_of_run(run, &runs->plan->thread->scan, copy, chunk_out) != ERR_OK)
         return no_memory(fault);
     return FAULT_NONE;
@@ -179,10 +214,11 @@ static enum fault_reason single_chunk(struct runs *runs, struct bytes run, const
 
 /* `copy`: the batch is in it. NULL: it is elsewhere, and must be copied. */
 static enum fault_reason batch_chunk(const struct upstream_plan *plan, struct bytes batch,
-                                     const grpc_slice *copy, struct chunk **chunk_out, struct fault *fault)
+                                     const grpc_slice *copy, struct chunk **coalesced,
+                                     struct chunk **chunk_out, struct fault *fault)
 {
     const uint64_t max_bytes = loop_settings(plan->loop)->framing.max_batch_bytes;
-    struct runs runs = {.plan = plan};
+    struct runs runs = {.plan = plan, .coalesced = coalesced};
     struct bytes run;
 
     if (batch.size > max_bytes)
@@ -205,16 +241,16 @@ static enum fault_reason batch_chunk(const struct upstream_plan *plan, struct by
 }
 
 enum fault_reason upstream_message(const struct upstream_plan *plan, grpc_byte_buffer *message,
-                                   struct chunk **chunk_out, struct fault *fault)
+                                   struct chunk **coalesced, struct chunk **chunk_out, struct fault *fault)
 {
     grpc_slice copy;
     bool is_copy;
 
     *chunk_out = NULL;
     if (!plan->event_batch)
-        return raw_chunk(plan, message, chunk_out, fault);
+        return raw_chunk(plan, message, coalesced, chunk_out, fault);
     const struct bytes batch = message_whole(message, &copy, &is_copy);
-    enum fault_reason reason = batch_chunk(plan, batch, is_copy ? &copy : NULL, chunk_out, fault);
+    enum fault_reason reason = batch_chunk(plan, batch, is_copy ? &copy : NULL, coalesced, chunk_out, fault);
     if (is_copy)
         grpc_slice_unref(copy);
     return reason;

@@ -3,6 +3,7 @@
 #define TRIBUTARY_SERVER_DIAL_UPSTREAM_PLAN_H
 
 #include "base/base.h"
+#include "base/buf.h"
 #include "event/field_path.h"
 #include "event/framing.h"
 #include "grpc/cq_thread.h"
@@ -13,10 +14,11 @@ struct cascade;
 struct loop;
 struct shared_bytes;
 
-/* A thread that calls live on. `scan` is its scratch memory for one message. */
+/* A thread that calls live on. `scan` and `scratch` are its memory for one message. */
 struct upstream_thread {
     struct cq_thread *cq;
     struct framing_scan scan;
+    struct buf scratch;
     struct tls_turns turns;
     struct dial_slots slots;
     struct inflate_turns inflate_turns;

@@ -2,6 +2,7 @@
 #include "grpc/slices.h"
 #include "server/dial/cascade.h"
 #include "server/dial/upstream_internal.h"
+#include "server/dial/upstream_served.h"
 #include "server/dial/upstream_request.h"
 
 static void send(struct upstream *upstream, grpc_slice message)

@@ -5,6 +5,8 @@
  * DESIGN. Nothing may be lost on the way, because the method's protocol cannot say so. While the
  * consumer's channel is full, this call is not read. One message may have come already then: it is
  * held until the pause is over. */
+#include "server/dial/upstream_served.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,7 @@
 #include "loop/loop.h"
 #include "server/dial/metadata_names.h"
 #include "server/dial/upstream_internal.h"
+#include "server/dial/upstream_offer.h"
 #include "server/dial/upstream_refuse.h"
 
 /* A message that is smaller is copied, so that it does not keep alive a read buffer of the core. */

@@ -26,13 +26,6 @@ _Static_assert(PB_PUBLISH_STREAM_REQUEST_PRODUCER == PB_PUBLISH_REQUEST_PRODUCER
                    PB_PUBLISH_REQUEST_CONFIRM < FRAMING_FIELDS,
                "one function reads both");
 
-/* Messages below COALESCE_BELOW_BYTES may share a chunk. The message that begins the chunk says
- * which bounds the chunk has. That of small messages is copied to each consumer. That of others has
- * memory of its own, and is sent by reference. */
-enum { COALESCE_BELOW_BYTES = 16 << 10, SMALL_MESSAGE_BELOW_BYTES = 4096 };
-enum { MAX_SMALL_COALESCED_EVENTS = 128, MAX_SMALL_COALESCED_BYTES = 16 << 10 };
-enum { MAX_COALESCED_EVENTS = 1024, MAX_COALESCED_BYTES = 64 << 10 };
-
 /* The highest value of Confirm that is served. */
 enum { MAX_CONFIRM = 1 };
 
@@ -235,60 +228,21 @@ void intake_offer(struct intake *intake, const struct scanned_message *scanned)
         find_inlet_and_offer(intake);
 }
 
-_Static_assert((uint32_t)MAX_SMALL_COALESCED_BYTES != (uint32_t)MAX_COALESCED_BYTES,
-               "end_coalesced() sees which of them it is");
-
-/* Begins a coalesced chunk that has space for the message. NULL: memory or budget is used up. */
-static struct chunk *begin_coalesced(const struct scanned_message *scanned)
-{
-    const uint8_t *data;
-
-    if (scanned->message->bytes.size < SMALL_MESSAGE_BELOW_BYTES &&
-        scanned->scan->count <= MAX_SMALL_COALESCED_EVENTS)
-        return chunk_begin(MAX_SMALL_COALESCED_EVENTS, MAX_SMALL_COALESCED_BYTES);
-    struct chunk_memory *memory = slice_memory_begin(MAX_COALESCED_BYTES, &data);
-    if (!memory)
-        return NULL;
-    struct chunk *chunk = chunk_begin_in(memory, data, MAX_COALESCED_EVENTS, MAX_COALESCED_BYTES);
-    if (!chunk)
-        memory->release(memory);
-    return chunk;
-}
-
-static struct chunk *end_coalesced(struct chunk *chunk)
-{
-    const uint32_t capacity = chunk->capacity.bytes;
-
-    chunk = chunk_end(chunk);
-    if (capacity == MAX_COALESCED_BYTES)
-        chunk->memory =
-            slice_memory_end(chunk->memory, chunk_bytes(chunk, 0, chunk->count), capacity, &chunk->data);
-    return chunk;
-}
-
 bool intake_coalesce(struct intake *intake, const struct scanned_message *scanned)
 {
-    struct bytes bytes = scanned->message->bytes;
-    uint32_t count = scanned->scan->count;
-
-    if (!intake->inlet || scanned->reason || bytes.size >= COALESCE_BELOW_BYTES)
+    if (!intake->inlet || scanned->reason)
         return false;
-    if (count == 0 || count > MAX_COALESCED_EVENTS)
-        return false;
-    if (!intake->coalesced) {
-        intake->coalesced = begin_coalesced(scanned);
+    if (!intake->coalesced)
         intake->messages = 0;
-    }
-    if (!intake->coalesced || !chunk_add(intake->coalesced, bytes, scanned->scan))
-        return false; /* a new chunk has room for any such message, so `coalesced` is never empty */
+    if (!coalesce(&intake->coalesced, scanned->message->bytes, scanned->scan))
+        return false;
     intake->messages++;
     return true;
 }
 
 void intake_offer_coalesced(struct intake *intake)
 {
-    intake->chunk = end_coalesced(intake->coalesced);
-    intake->coalesced = NULL;
+    intake->chunk = coalesce_end(&intake->coalesced);
     offer(intake);
 }
 

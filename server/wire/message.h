@@ -6,6 +6,7 @@
 
 #include "base/fault.h"
 #include "event/chunk.h"
+#include "grpc/coalesce.h"
 #include "grpc/slice_memory.h"
 #include "grpc/slices.h"
 

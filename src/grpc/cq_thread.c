@@ -36,7 +36,8 @@ struct cq_thread {
     struct heap timers;
     struct list early_hooks, hooks; /* of this turn's end */
     int64_t now_ns;
-    bool is_behind; /* this turn has reached its bound */
+    bool is_long;   /* this turn may handle several operations */
+    bool is_behind; /* it has reached its bound */
     unsigned holds; /* cq_hold() */
 };
 
@@ -125,6 +126,7 @@ static void turn(struct cq_thread *thread)
     unsigned left = port->max_completions ? port->max_completions(thread->ctx) : 1;
 
     thread->now_ns = clock_mono_ns();
+    thread->is_long = left > 1;
     while (event.type == GRPC_OP_COMPLETE) {
         complete(&event);
         if (--left == 0)
@@ -264,6 +266,11 @@ void cq_hold(struct cq_thread *thread)
 void cq_unhold(struct cq_thread *thread)
 {
     thread->holds--;
+}
+
+bool cq_turn_is_long(const struct cq_thread *thread)
+{
+    return thread->is_long;
 }
 
 bool cq_is_behind(const struct cq_thread *thread)

@@ -90,6 +90,9 @@ int64_t cq_now_ns(const struct cq_thread *thread);
 /* Whether this turn handled as many operations as it may: more may have completed. */
 bool cq_is_behind(const struct cq_thread *thread);
 
+/* Whether this turn may handle several operations, and not only one. */
+bool cq_turn_is_long(const struct cq_thread *thread);
+
 /* Arms the timer for `at_ns` (clock_mono_ns()), or moves it. INT64_MAX disarms it. A timer fires
  * once, not early. Armed for a time that is not after cq_now_ns() it may fire in the same turn.
  * Ends the process when memory runs out. */

@@ -39,6 +39,14 @@ grpc_slice message_copy(const grpc_byte_buffer *message)
     return copy;
 }
 
+void message_append(const grpc_byte_buffer *message, struct buf *to)
+{
+    const grpc_slice_buffer *from = &message->data.raw.slice_buffer;
+
+    for (size_t i = 0; i < from->count; i++)
+        buf_bytes(to, GRPC_SLICE_START_PTR(from->slices[i]), GRPC_SLICE_LENGTH(from->slices[i]));
+}
+
 bool message_gather(const grpc_byte_buffer *message, struct buf *gathered, struct bytes *bytes_out)
 {
     const grpc_slice_buffer *from = &message->data.raw.slice_buffer;
@@ -47,8 +55,7 @@ bool message_gather(const grpc_byte_buffer *message, struct buf *gathered, struc
         *bytes_out = slice_bytes(&from->slices[0]);
         return true;
     }
-    for (size_t i = 0; i < from->count; i++)
-        buf_bytes(gathered, GRPC_SLICE_START_PTR(from->slices[i]), GRPC_SLICE_LENGTH(from->slices[i]));
+    message_append(message, gathered);
     *bytes_out = (struct bytes){gathered->data, gathered->size};
     return !gathered->broken;
 }

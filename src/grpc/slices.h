@@ -44,6 +44,9 @@ static inline struct bytes message_whole(const grpc_byte_buffer *message, grpc_s
     return slice_bytes(copy_out);
 }
 
+/* Appends the bytes of a received message. Memory may run out: `to->broken`. */
+void message_append(const grpc_byte_buffer *message, struct buf *to);
+
 /* Writes where a received message is, in one piece. A message in several pieces is copied into
  * `gathered`, which must be empty and whose memory can be used again. *bytes_out is valid as long
  * as both. False: memory ran out. */

@@ -96,7 +96,7 @@ static void dial_round(void)
         struct chunk *chunk;
         struct fault fault;
 
-        if (upstream_message(&state.plan, state.received[i], &chunk, &fault))
+        if (upstream_message(&state.plan, state.received[i], NULL, &chunk, &fault))
             break;
         state.events += chunk->count;
         chunk_release(chunk);

@@ -9,6 +9,7 @@
 
 #include "base/counters.h"
 #include "event/event_view.h"
+#include "grpc/coalesce.h"
 #include "lib/events.h"
 #include "loop/loop.h"
 #include "server/dial/upstream_message.h"
@@ -27,6 +28,7 @@ static void open_plan(void)
 static void close_plan(void)
 {
     framing_fini(&thread.scan);
+    buf_fini(&thread.scratch);
     loop_free(plan.loop);
     grpc_shutdown();
 }
@@ -48,14 +50,20 @@ static grpc_byte_buffer *message_of(struct bytes bytes, size_t piece)
     return message;
 }
 
-static enum fault_reason read_message(struct bytes bytes, size_t piece, struct chunk **chunk_out,
-                                      struct fault *fault)
+static enum fault_reason coalesce_message(struct bytes bytes, size_t piece, struct chunk **coalesced,
+                                          struct chunk **chunk_out, struct fault *fault)
 {
     grpc_byte_buffer *message = message_of(bytes, piece);
-    enum fault_reason reason = upstream_message(&plan, message, chunk_out, fault);
+    enum fault_reason reason = upstream_message(&plan, message, coalesced, chunk_out, fault);
 
     grpc_byte_buffer_destroy(message);
     return reason;
+}
+
+static enum fault_reason read_message(struct bytes bytes, size_t piece, struct chunk **chunk_out,
+                                      struct fault *fault)
+{
+    return coalesce_message(bytes, piece, NULL, chunk_out, fault);
 }
 
 static struct event_view only_event(const struct chunk *chunk)
@@ -194,6 +202,84 @@ Test(upstream_message, a_single_run_that_is_cut_off_is_refused)
         cr_assert_null(chunk);
     }
     buf_fini(&batch);
+}
+
+/* Any bytes and batches of one run, in one piece or in many. */
+Test(upstream_message, small_messages_are_coalesced_in_order)
+{
+    for (int kind = 0; kind < 4; kind++) {
+        struct chunk *coalesced = NULL, *chunk;
+        struct fault fault;
+
+        plan.event_batch = kind & 1;
+        for (unsigned i = 0; i < 9; i++) {
+            const uint8_t digit = (uint8_t)('0' + i);
+            OWNED(buf_fini) struct buf message = {0};
+
+            if (plan.event_batch)
+                put_run(&message, i, 1);
+            else
+                buf_byte(&message, digit);
+            cr_assert_eq(coalesce_message((struct bytes){message.data, message.size}, kind & 2 ? 3 : 1000,
+                                          &coalesced, &chunk, &fault),
+                         FAULT_NONE);
+            cr_assert_null(chunk);
+        }
+        chunk = coalesce_end(&coalesced);
+        cr_assert_null(coalesced);
+        cr_assert_eq(chunk->count, 9);
+        for (uint32_t i = 0; i < 9; i++) {
+            struct event_view view;
+
+            event_view(chunk_range(chunk, i, i + 1), &view);
+            cr_assert_eq(view.data.data[0], '0' + i);
+        }
+        chunk_release(chunk);
+    }
+    cr_assert_eq(count_get(COUNT_LIVE_CHUNK_BYTES), 0);
+}
+
+/* What was coalesced stays as it is. */
+Test(upstream_message, a_message_that_is_large_or_wrong_is_not_coalesced)
+{
+    static const uint8_t large[COALESCE_BELOW_BYTES];
+    const struct bytes small = text_of("small");
+    struct chunk *coalesced = NULL, *chunk;
+    struct fault fault;
+
+    cr_assert_eq(coalesce_message(small, 1000, &coalesced, &chunk, &fault), FAULT_NONE);
+    cr_assert_eq(
+        coalesce_message((struct bytes){large, sizeof(large)}, sizeof(large), &coalesced, &chunk, &fault),
+        FAULT_NONE);
+    struct event_view view = only_event(chunk);
+    cr_assert_eq(view.data.size, sizeof(large));
+    chunk_release(chunk);
+    plan.event_batch = true;
+    cr_assert_neq(coalesce_message(small, 1000, &coalesced, &chunk, &fault), FAULT_NONE);
+    cr_assert_null(chunk);
+    chunk = coalesce_end(&coalesced);
+    view = only_event(chunk);
+    cr_assert(bytes_same(view.data, small));
+    chunk_release(chunk);
+}
+
+/* A chunk has an end. What does not fit becomes a chunk of its own, and is offered behind it. */
+Test(upstream_message, a_message_that_does_not_fit_is_a_chunk_of_its_own)
+{
+    struct chunk *coalesced = NULL, *chunk = NULL;
+    struct fault fault;
+    uint32_t count = 0;
+
+    while (!chunk) {
+        cr_assert_eq(coalesce_message(text_of("small"), 1000, &coalesced, &chunk, &fault), FAULT_NONE);
+        count++;
+        cr_assert_lt(count, 100000);
+    }
+    cr_assert_eq(chunk->count, 1);
+    chunk_release(chunk);
+    chunk = coalesce_end(&coalesced);
+    cr_assert_eq(chunk->count, count - 1);
+    chunk_release(chunk);
 }
 
 Test(upstream_message, a_batch_without_events_is_no_chunk)
