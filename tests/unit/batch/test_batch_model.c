@@ -18,12 +18,12 @@
 #define KEYS 4
 #define OPERATIONS (STEPS + 1)
 
-enum phase { NONE, LOADING, FAILED, IDLE, RUNNING, SAVING, SAVED };
+enum phase { NONE, LOADING, FAILED, OPEN, SAVING, SAVED };
 
 struct model_operation {
     struct batch_operation operation;
     unsigned key;
-    bool waits, done, ran_last_ok;
+    bool waits, runs, done, ran_last_ok;
     struct model_operation *next; /* in the queue or batch of its key */
 };
 
@@ -37,7 +37,9 @@ struct model_key {
     enum phase phase;
     enum batch_save save;
     struct queue waiting, started;
-    struct model_operation *again, *running;
+    struct model_operation *again;
+    unsigned runs;     /* operations that run */
+    unsigned failures; /* of loads in a row */
     bool late, lost, was_saved, was_reloaded;
     int64_t until_ns, deadline_ns;
     uint64_t reloads;
@@ -119,7 +121,8 @@ static void report_load(struct model_key *key)
 {
     const bool ok = roll(5) > 0;
 
-    key->phase = ok ? IDLE : FAILED;
+    key->phase = ok ? OPEN : FAILED;
+    key->failures = ok ? 0 : key->failures + 1;
     if (ok && key->started.count > 0) {
         key->again = key->started.first;
     } else if (ok && now >= key->until_ns) {
@@ -136,19 +139,20 @@ static void withdraw(struct model_key *key, struct model_operation *operation)
     batch_withdrawn(&operation->operation);
 }
 
+/* Those that run report in their order. */
 static void report_operation(struct model_key *key)
 {
-    struct model_operation *operation = key->running;
+    struct model_operation *operation = key->started.first;
 
-    if (!key->was_saved && roll(8) == 0) {
-        key->running = NULL;
-        key->phase = IDLE;
+    while (!operation->runs)
+        operation = operation->next;
+    operation->runs = false;
+    key->runs--;
+    if (!key->was_saved && key->phase == OPEN && roll(8) == 0) {
         withdraw(key, operation);
         return;
     }
     operation->ran_last_ok = roll(4) > 0;
-    key->running = NULL;
-    key->phase = IDLE;
     batch_operated(&operation->operation, operation->ran_last_ok);
 }
 
@@ -187,7 +191,8 @@ static void on_operate(void *ctx, struct keyed_batch *batch, struct batch_operat
     struct model_operation *operation = container_of(started, struct model_operation, operation);
 
     (void)ctx;
-    HOLDS(key->batch == batch && key->phase == IDLE && !operation->done);
+    HOLDS(key->batch == batch && key->phase == OPEN && !operation->done && !operation->runs);
+    HOLDS(key->runs == 0 || settings.pipelined);
     if (key->again) {
         HOLDS(key->again == operation);
         key->again = operation->next;
@@ -197,8 +202,8 @@ static void on_operate(void *ctx, struct keyed_batch *batch, struct batch_operat
         push(&key->started, operation);
         operation->waits = false;
     }
-    key->running = operation;
-    key->phase = RUNNING;
+    operation->runs = true;
+    key->runs++;
     if (at_once)
         report_operation(key);
 }
@@ -208,11 +213,11 @@ static void on_save(void *ctx, struct keyed_batch *batch)
     struct model_key *key = key_of(batch);
 
     (void)ctx;
-    HOLDS(key->batch == batch && key->phase == IDLE && !key->again && key->started.count > 0);
-    HOLDS(must_close(key));
+    HOLDS(key->batch == batch && key->phase == OPEN && !key->again && key->started.count > 0);
+    HOLDS(must_close(key) && (key->runs == 0 || settings.pipelined));
     key->was_saved = true;
     key->phase = SAVING;
-    if (at_once)
+    if (at_once && key->runs == 0)
         report_save(key);
 }
 
@@ -223,12 +228,23 @@ static void on_unload(void *ctx, struct keyed_batch *batch)
     (void)ctx;
     HOLDS(key->batch == batch);
     if (key->lost) {
-        HOLDS(key->phase == IDLE || key->phase == RUNNING || key->phase == SAVING);
+        HOLDS(key->phase == OPEN || key->phase == SAVING);
         return;
     }
-    HOLDS(key->phase == SAVED || (key->phase == IDLE && key->started.count == 0 && must_close(key)));
+    HOLDS(key->phase == SAVED || (key->phase == OPEN && key->started.count == 0 && must_close(key)));
     key->was_reloaded = key->phase == SAVED && key->save == BATCH_SAVE_CONFLICT && now < key->deadline_ns &&
                         key->reloads++ < settings.max_reloads;
+}
+
+/* Whether a load that failed may be the last attempt. */
+static bool may_give_up(const struct model_key *key)
+{
+    int64_t wait_ns = settings.retry_first_ns;
+
+    for (unsigned i = 1; i < key->failures && wait_ns < settings.retry_max_ns; i++)
+        wait_ns *= 2;
+    return !settings.retry_load || now + MIN_OF(wait_ns, settings.retry_max_ns) >= key->deadline_ns ||
+           (key->started.count == 0 && key->waiting.count == 0);
 }
 
 static void check_outcome(const struct model_key *key, enum batch_outcome outcome)
@@ -236,7 +252,7 @@ static void check_outcome(const struct model_key *key, enum batch_outcome outcom
     if (key->lost)
         HOLDS(outcome == BATCH_LOST);
     else if (key->phase == FAILED)
-        HOLDS(outcome == BATCH_LOAD_FAILED);
+        HOLDS(outcome == BATCH_LOAD_FAILED && may_give_up(key));
     else if (key->phase == SAVED)
         HOLDS(outcome == (key->save == BATCH_SAVE_OK ? BATCH_SAVED : BATCH_SAVE_FAILED));
     else
@@ -313,11 +329,30 @@ static void check_quiet(void)
         HOLDS(key->phase != SAVED);
         HOLDS(key->phase != FAILED ||
               (settings.retry_load && now < key->deadline_ns && wake > now && wake < key->deadline_ns));
-        HOLDS(key->phase != IDLE || (!must_close(key) && !key->waiting.first && wake <= key->until_ns));
+        HOLDS(key->phase != OPEN || (key->runs > 0 && !settings.pipelined) ||
+              (!must_close(key) && !key->waiting.first && wake <= key->until_ns));
     }
     batch_engine_stats(engine, &stats);
     HOLDS(stats.keys == alive && stats.waiters == waiters && stats.batches == begun);
     HOLDS(stopped == (stopping && alive == 0));
+}
+
+/* Why an operation with so many bytes must be refused. */
+static enum fault_reason refusal(const struct model_key *key, uint64_t bytes)
+{
+    uint64_t alive = 0;
+
+    for (unsigned i = 0; i < KEYS; i++)
+        alive += keys[i].batch || keys[i].waiting.count > 0;
+    if (stopping)
+        return FAULT_PROCESSOR_STOPPED;
+    if (!key->batch && key->waiting.count == 0)
+        return alive < settings.max_keys ? FAULT_NONE : FAULT_TOO_MANY_KEYS;
+    if (key->waiting.count >= settings.max_waiters)
+        return FAULT_TOO_MANY_WAITERS;
+    return key->waiting.bytes > 0 && key->waiting.bytes + bytes > settings.max_waiting_bytes
+               ? FAULT_WAITING_BYTES
+               : FAULT_NONE;
 }
 
 static void run_one(void)
@@ -326,23 +361,15 @@ static void run_one(void)
     const unsigned which = roll(KEYS);
     struct model_key *key = &keys[which];
     const uint8_t name = (uint8_t)('a' + which);
+    const uint64_t bytes = roll(8);
+    const enum fault_reason expected = refusal(key, bytes);
     struct fault fault;
-    enum fault_reason reason;
 
-    *operation = (struct model_operation){.operation = {.bytes = roll(8)}, .key = which};
-    /* The port may be called before batch_engine_run() returns. */
-    operation->waits = true;
-    push(&key->waiting, operation);
-    reason = batch_engine_run(engine, (struct bytes){&name, 1}, &operation->operation, &fault);
-    if (reason) {
-        HOLDS(operation->waits);
-        drop(&key->waiting, operation);
-        operation->waits = false;
-        operation->done = true;
-        HOLDS(reason == (stopping ? FAULT_PROCESSOR_STOPPED : FAULT_TOO_MANY_WAITERS) ||
-              settings.max_keys < KEYS);
-        HOLDS(reason != FAULT_TOO_MANY_WAITERS || key->waiting.count == settings.max_waiters);
-    }
+    *operation = (struct model_operation){
+        .operation = {.bytes = bytes}, .key = which, .waits = !expected, .done = expected};
+    if (!expected)
+        push(&key->waiting, operation); /* the port may be called before batch_engine_run() returns */
+    HOLDS(batch_engine_run(engine, (struct bytes){&name, 1}, &operation->operation, &fault) == expected);
 }
 
 static void cancel_one(void)
@@ -365,7 +392,7 @@ static void report_one(struct model_key *key)
 {
     if (key->phase == LOADING)
         report_load(key);
-    else if (key->phase == RUNNING)
+    else if (key->runs > 0)
         report_operation(key);
     else if (key->phase == SAVING)
         report_save(key);
@@ -373,7 +400,7 @@ static void report_one(struct model_key *key)
 
 static void lose_one(struct model_key *key)
 {
-    if (key->phase != LOADING && key->phase != IDLE && key->phase != RUNNING && key->phase != SAVING)
+    if (key->phase != LOADING && key->phase != OPEN && key->phase != SAVING)
         return;
     key->lost = true;
     batch_lost(key->batch);
@@ -419,12 +446,14 @@ static void draw_settings(void)
 
     settings = (struct batch_settings){.window = roll(2) ? BATCH_ADAPTIVE : BATCH_FIXED,
                                        .window_ns = (1 + roll(30)) * NS_PER_MS,
+                                       .pipelined = roll(4) == 0,
                                        .retry_load = roll(2),
                                        .retry_first_ns = (1 + roll(10)) * NS_PER_MS,
                                        .max_reloads = roll(3),
                                        .max_operations = roll(2) ? 1 + roll(5) : 0,
                                        .max_bytes = roll(2) ? 8 + roll(20) : 0,
                                        .max_waiters = 1 + roll(12),
+                                       .max_waiting_bytes = roll(2) ? 1 + roll(30) : 0,
                                        .max_keys = 1 + roll(2 * KEYS),
                                        .max_batches = roll(2) ? 1 + roll(KEYS) : 0};
     HOLDS(batch_settings_complete(&settings, &fault) == FAULT_NONE);
@@ -456,7 +485,8 @@ static void run_schedule(void)
     if (roll(2))
         batch_engine_stop((stopping = true, engine));
     for (unsigned i = 0; i < KEYS; i++)
-        report_one(&keys[i]);
+        while (keys[i].phase == LOADING || keys[i].runs > 0 || keys[i].phase == SAVING)
+            report_one(&keys[i]);
     pass(100 * settings.deadline_ns);
     check_quiet();
     for (unsigned i = 0; i < operation_count; i++)

@@ -77,8 +77,8 @@ TRIBUTARY_API void tributary_batch_cancel_free(struct tributary_batch_cancel *ca
  *   TRIBUTARY_FAILED_PRECONDITION  this is a callback of the processor; nothing changed */
 TRIBUTARY_API enum tributary_code tributary_batch_stop(struct tributary_batch *batch);
 
-/* Stops and frees it. Free its observers first. No other call of it may be running. Never call this
- * from a callback. NULL is allowed. */
+/* Stops and frees it. Free its observers first. No other call of it may be running, nor a
+ * tributary_batch_cancel() of its operations. Never call this from a callback. NULL is allowed. */
 TRIBUTARY_API void tributary_batch_free(struct tributary_batch *batch);
 
 struct tributary_batch_stats {
