@@ -16,7 +16,7 @@
 #include "server/dial/upstream.h"
 #include "server/dial/upstream_cost.h"
 #include "server/dial/upstream_tls.h"
-#include "server/reflect/catalog.h"
+#include "reflect/catalog.h"
 
 #define MAX_THREADS 64u
 

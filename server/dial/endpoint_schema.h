@@ -5,7 +5,7 @@
 #ifndef TRIBUTARY_SERVER_DIAL_ENDPOINT_SCHEMA_H
 #define TRIBUTARY_SERVER_DIAL_ENDPOINT_SCHEMA_H
 
-#include "server/reflect/catalog.h"
+#include "reflect/catalog.h"
 
 struct endpoint_params;
 struct schema_fetch;

@@ -9,7 +9,7 @@
 #include "event/field_write.h"
 #include "proto/field_numbers.h"
 #include "server/dial/peer_words.h"
-#include "server/reflect/schema.h"
+#include "reflect/schema.h"
 
 /* All answers together: many servers send the imports of a file again with each file. */
 #define MAX_ANSWER_BYTES (16u << 20)

@@ -7,7 +7,7 @@
 #include "base/shared_bytes.h"
 #include "event/serve_entry.h"
 #include "server/dial/metadata_names.h"
-#include "server/reflect/schema.h"
+#include "reflect/schema.h"
 
 /* The copy, and what it points to. The bytes of names and texts follow it. */
 struct block {

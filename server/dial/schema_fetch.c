@@ -15,8 +15,8 @@
 #include "server/dial/fetched_files.h"
 #include "server/dial/peer_words.h"
 #include "server/dial/upstream_plan.h"
-#include "server/reflect/answer.h"
-#include "server/reflect/schema.h"
+#include "reflect/answer.h"
+#include "reflect/schema.h"
 
 #define FETCH_NS (5 * NS_PER_S)
 

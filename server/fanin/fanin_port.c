@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "server/fanin/fanin_internal.h"
-#include "server/reflect/catalog.h"
+#include "reflect/catalog.h"
 
 void fanin_init(struct fanin *fanin, struct loop *loop, struct hub *hub, struct catalog *catalog)
 {

@@ -9,7 +9,7 @@
 #include "base/shared_bytes.h"
 #include "loop/loop.h"
 #include "server/fanin/fanin_internal.h"
-#include "server/reflect/catalog.h"
+#include "reflect/catalog.h"
 #include "server/wire/message.h"
 
 /* A request has a name in it, and a host. */

@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/fault.h"
 #include "server/dial/endpoint_params.h"
-#include "server/reflect/schema.h"
+#include "reflect/schema.h"
 #include "tributary/v1/admin.pb-c.h"
 
 /* Parameters that point into a message, which must outlive them. */

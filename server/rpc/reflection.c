@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "reflection/v1/reflection.pb-c.h"
-#include "server/reflect/answer.h"
+#include "reflect/answer.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/embedded_descriptors.h"
 #include "server/rpc/rpc_internal.h"

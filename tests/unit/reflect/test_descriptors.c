@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "lib/events.h"
-#include "server/reflect/descriptors.h"
+#include "reflect/descriptors.h"
 #include "server/rpc/embedded_descriptors.h"
 
 static struct descriptors *built_in(void)

@@ -2,12 +2,12 @@
  * of v1 and of v1alpha are the same.
  *
  * Threads: any. */
-#ifndef TRIBUTARY_SERVER_REFLECT_ANSWER_H
-#define TRIBUTARY_SERVER_REFLECT_ANSWER_H
+#ifndef TRIBUTARY_REFLECT_ANSWER_H
+#define TRIBUTARY_REFLECT_ANSWER_H
 
 #include "base/buf.h"
 #include "base/fault.h"
-#include "server/reflect/descriptors.h"
+#include "reflect/descriptors.h"
 
 enum reflection_want {
     REFLECTION_NOTHING,

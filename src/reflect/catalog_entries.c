@@ -1,5 +1,5 @@
 /* catalog_entries.c - the entries of the catalog, and their schemas. */
-#include "server/reflect/catalog_internal.h"
+#include "reflect/catalog_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

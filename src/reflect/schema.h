@@ -2,12 +2,12 @@
  * index.
  *
  * Threads: a schema does not change; any thread may read and release it. */
-#ifndef TRIBUTARY_SERVER_REFLECT_SCHEMA_H
-#define TRIBUTARY_SERVER_REFLECT_SCHEMA_H
+#ifndef TRIBUTARY_REFLECT_SCHEMA_H
+#define TRIBUTARY_REFLECT_SCHEMA_H
 
 #include "base/fault.h"
 #include "base/peer_charge.h"
-#include "server/reflect/descriptors.h"
+#include "reflect/descriptors.h"
 
 #define MAX_SCHEMA_BYTES (1u << 20) /* of a set */
 

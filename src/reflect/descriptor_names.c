@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "proto/field_numbers.h"
-#include "server/reflect/descriptors_internal.h"
+#include "reflect/descriptors_internal.h"
 
 #define MAX_NAME_BYTES 512u
 #define MAX_NESTING 16u

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "server/reflect/catalog_internal.h"
+#include "reflect/catalog_internal.h"
 
 /* Endpoints of a service among which one is sought that has a schema already. */
 #define MAX_LOOKED_AT 8u

@@ -2,8 +2,8 @@
  * declare. For reflection.
  *
  * Threads: the index does not change once it is made; any thread may read it. */
-#ifndef TRIBUTARY_SERVER_REFLECT_DESCRIPTORS_H
-#define TRIBUTARY_SERVER_REFLECT_DESCRIPTORS_H
+#ifndef TRIBUTARY_REFLECT_DESCRIPTORS_H
+#define TRIBUTARY_REFLECT_DESCRIPTORS_H
 
 #include <stdbool.h>
 

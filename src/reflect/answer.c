@@ -1,5 +1,5 @@
 /* answer.c - see answer.h. */
-#include "server/reflect/answer.h"
+#include "reflect/answer.h"
 
 #include "event/field_reader.h"
 #include "event/field_write.h"

@@ -10,8 +10,8 @@
  *        ^                          `--failed--> has a failure, for a second --'
  *
  * Threads: the loop, except what says otherwise. */
-#ifndef TRIBUTARY_SERVER_REFLECT_CATALOG_H
-#define TRIBUTARY_SERVER_REFLECT_CATALOG_H
+#ifndef TRIBUTARY_REFLECT_CATALOG_H
+#define TRIBUTARY_REFLECT_CATALOG_H
 
 #include <stdatomic.h>
 
@@ -19,8 +19,8 @@
 #include "base/map.h"
 #include "event/serve_entry.h"
 #include "loop/loop.h"
-#include "server/reflect/answer.h"
-#include "server/reflect/schema.h"
+#include "reflect/answer.h"
+#include "reflect/schema.h"
 
 #define MAX_CATALOG_SERVICES 1024u /* those beyond are not in it */
 #define MAX_LOOKUP_SCHEMAS 64u     /* that one lookup may need */

@@ -1,9 +1,9 @@
 /* catalog_internal.h - the catalog as the files see it that make it: catalog_entries.c has the
  * entries, catalog_lookup.c the lookups. The loop. */
-#ifndef TRIBUTARY_SERVER_REFLECT_CATALOG_INTERNAL_H
-#define TRIBUTARY_SERVER_REFLECT_CATALOG_INTERNAL_H
+#ifndef TRIBUTARY_REFLECT_CATALOG_INTERNAL_H
+#define TRIBUTARY_REFLECT_CATALOG_INTERNAL_H
 
-#include "server/reflect/catalog.h"
+#include "reflect/catalog.h"
 
 struct catalog_service {
     struct map_node node; /* by its name, "package.Service" */

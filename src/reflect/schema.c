@@ -1,5 +1,5 @@
 /* schema.c - see schema.h. */
-#include "server/reflect/schema.h"
+#include "reflect/schema.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>

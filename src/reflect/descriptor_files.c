@@ -2,12 +2,12 @@
  *
  * protobuf-c has no reflection. So this reads the messages of descriptor.proto field by field. A
  * set may come from anybody: everything that grows with it has a bound. */
-#include "server/reflect/descriptors.h"
+#include "reflect/descriptors.h"
 
 #include <stdlib.h>
 
 #include "proto/field_numbers.h"
-#include "server/reflect/descriptors_internal.h"
+#include "reflect/descriptors_internal.h"
 
 bool descriptors_next(const uint8_t **at, const uint8_t *end, uint32_t number, struct field *field)
 {

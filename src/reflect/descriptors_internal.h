@@ -1,13 +1,13 @@
 /* descriptors_internal.h - the index as the files see it that make it: descriptor_files.c has the
  * files, descriptor_names.c what they declare. */
-#ifndef TRIBUTARY_SERVER_REFLECT_DESCRIPTORS_INTERNAL_H
-#define TRIBUTARY_SERVER_REFLECT_DESCRIPTORS_INTERNAL_H
+#ifndef TRIBUTARY_REFLECT_DESCRIPTORS_INTERNAL_H
+#define TRIBUTARY_REFLECT_DESCRIPTORS_INTERNAL_H
 
 #include <stdint.h>
 
 #include "base/map.h"
 #include "event/field.h"
-#include "server/reflect/descriptors.h"
+#include "reflect/descriptors.h"
 
 struct symbol {
     struct map_node node;
