@@ -50,7 +50,7 @@ class ExplainingAll(Explaining):
 class Situations(ExplainingAll):
     def stage(self):
         """Several situations at once, each with a name that says the limit."""
-        self.publish("quiet", [event(0)])
+        self.publishing("quiet").send([event(0)])  # its open stream keeps it there
         self.publish("filtered", [event(0, topic="other")])
         staged = {
             "HEALTHY": self.consumer(subscribe_request(of("p"), name="HEALTHY")),
@@ -111,28 +111,36 @@ class Situations(ExplainingAll):
             self.assertEqual(answers[name].subscription_id, consumer.id)
 
     def test_the_tool_prints_a_sentence_for_each_the_worst_first(self):
+        """On a busy machine the limit of one may change for a moment: each run is looked at anew."""
         staged = self.stage()
         self.expect_all(staged, 0)
-        shown = self.why("--all", "--window", "300ms")
-        self.assertEqual((shown.returncode, shown.stderr), (0, ""))
-        head, *rows = shown.stdout.splitlines()
-        self.assertEqual(head.split(), ["limit", "subscription", "name", "what", "limits", "it"])
-        order = [row.split()[0] for row in rows]
         worst_first = ["LOSING", "NO_CREDIT", "UNAVAILABLE", "NO_PRODUCER", "FILTERED", "COALESCING",
                        "SILENT", "HEALTHY"]
-        self.assertEqual(order, worst_first)
-        for row in rows:
+
+        def table():
+            shown = self.why("--all", "--window", "300ms")
+            self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+            head, *rows = shown.stdout.splitlines()
+            self.assertEqual(head.split(), ["limit", "subscription", "name", "what", "limits", "it"])
+            self.assertEqual(len(rows), len(staged))
+            return [row.split()[0] for row in rows] == worst_first and rows
+
+        for row in eventually(table, "the table has all limits as they were staged"):
             limit, subscription, name, sentence = row.split(maxsplit=3)
             self.assertEqual((limit, subscription), (name, staged[name].id))
             self.assertTrue(sentence.endswith("."), sentence)
-        as_json = self.why("--all", "--json")
-        self.assertEqual((as_json.returncode, as_json.stderr), (0, ""))
-        objects = [json.loads(line) for line in as_json.stdout.splitlines()]
-        self.assertEqual([each["limit"] for each in objects], worst_first)
-        for each in objects:
+
+        def objects():
+            shown = self.why("--all", "--json")
+            self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+            found = [json.loads(line) for line in shown.stdout.splitlines()]
+            self.assertEqual(len(found), len(staged))
+            return [each["limit"] for each in found] == worst_first and found
+
+        for each in eventually(objects, "the objects have all limits as they were staged"):
             self.assertEqual(each["subscription"], staged[each["name"]].id)
             self.assertTrue(each["stats"] and each["sentence"] and each["peer"])
-        self.assertEqual(self.why("--all", "-o", "json").stdout.count("\n"), len(objects))
+        self.assertEqual(self.why("--all", "-o", "json").stdout.count("\n"), len(staged))
 
     def why(self, *arguments):
         command = [binary("tributary"), "why", "-s", self.daemon.address, *arguments]
