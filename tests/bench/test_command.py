@@ -26,7 +26,8 @@ signal.signal(signal.SIGTERM, ended)
 with open(pathlib.Path(__file__).parent.parent / "calls", "a") as calls:
     print(f"server {PID} {pathlib.Path(__file__).name} {' '.join(sys.argv[1:])}", file=calls)
 port = 8 if pathlib.Path(__file__).name == "delay" else 7
-pathlib.Path(sys.argv[sys.argv.index("--ready-file") + 1]).write_text(f"127.0.0.1:{port}\\n")
+more = "127.0.0.1:9\\n" if "--fan-in" in sys.argv else ""
+pathlib.Path(sys.argv[sys.argv.index("--ready-file") + 1]).write_text(f"127.0.0.1:{port}\\n{more}")
 while True:
     signal.pause()
 """.replace("{PID}", "{__import__('os').getpid()}")
@@ -147,6 +148,8 @@ class Command(unittest.TestCase):
             ("tributaryd", server),
             ("relay", server),
             ("delay", server),
+            ("stream", f"#!/usr/bin/python3\nimport sys\nSINK = {GENERATOR!r}\nSERVER = {server!r}\n"
+                       "exec(SINK if sys.argv[1] == 'sink' else SERVER)\n"),
             ("load", GENERATOR),
             ("tributary", TOOL),
         ):
@@ -344,6 +347,24 @@ class Command(unittest.TestCase):
         ]
         self.assertEqual(ports, [("8", "7"), ("7", "8"), ("8", "8")])
         self.assertIn("--server 127.0.0.1:8 ", self.calls("load")[0])
+
+    def test_w15_gives_the_fan_in_its_upstreams_and_the_proxy_its_own(self):
+        (self.place / "add").write_text("")
+        answers = [answer(cpu) for cpu in (120, 100, 100, 120)]
+        status, output, errors = self.run_it("W15", "--only", "150B", "--runs", "1", answers=answers)
+        self.assertEqual(status, 0, errors)
+        self.assertRegex(output, r"150B +one upstream +120 ")
+        self.assertRegex(output, r"W15 150B one upstream +CPU over proxy +1.00 +<= 1.25 +met")
+        sinks = self.calls("load")
+        self.assertEqual([line.split("--server ")[1] for line in sinks],
+                         ["127.0.0.1:9", "127.0.0.1:7 --via 127.0.0.1:7"] +
+                         ["127.0.0.1:7 --via 127.0.0.1:7", "127.0.0.1:9"])
+        added = self.calls("add")
+        self.assertEqual(len(added), 2)
+        self.assertIn("upstream-0 127.0.0.1:7 --serve /bench.Stream/Read", added[0])
+        servers = [line.split()[2:4] for line in self.calls("server")]
+        self.assertEqual(servers.count(["stream", "source"]), 4)
+        self.assertEqual(servers.count(["stream", "proxy"]), 2)
 
     def test_w8_fails_if_one_event_is_missing_or_out_of_order(self):
         for pub, sub, expected in (

@@ -8,13 +8,13 @@ import resource
 import subprocess
 import tempfile
 
-from . import children, client, servers
+from . import children, client, fanin, servers
 from .campaign import RunFailed
 
 # A run takes longer than what it measures: it connects, warms up and waits for the last event. It
 # gives up by itself after 20 s without progress.
 RUN_SLACK_SECONDS = 120
-TARGETS = ("tributaryd", "tributary", "load", "relay", "delay")
+TARGETS = ("tributaryd", "tributary", "load", "relay", "delay", "stream")
 NEEDED = ("seconds", "published", "delivered", "events_per_s", "rss_bytes")
 
 
@@ -95,6 +95,17 @@ def parsed(text):
     return run
 
 
+def kind_of(protocol):
+    return fanin.KINDS.get(protocol) or servers.KINDS[protocol]
+
+
+def program_of(protocol, binaries):
+    """The server's program."""
+    if protocol in ("proxy", "direct"):
+        return str(pathlib.Path(binaries) / "stream")
+    return servers.program(protocol, binaries)
+
+
 class Driver:
     def __init__(self, binaries, seconds=None, server_options=()):
         self.binaries = pathlib.Path(binaries)
@@ -107,8 +118,8 @@ class Driver:
     def server_options_of(self, row, contestant):
         """The options of tributaryd besides its defaults. The other servers have none."""
         return (
-            (*row.server, *contestant.server, *self.server_options)
-            if servers.KINDS[contestant.protocol] is servers.Tributary
+            (*row.server, *contestant.server, *fanin.options_of(contestant), *self.server_options)
+            if kind_of(contestant.protocol) is servers.Tributary
             else ()
         )
 
@@ -120,14 +131,20 @@ class Driver:
                 "tributary", "SERVER", row, seconds
             )
             return " & ".join(" ".join(str(word) for word in command) for command in commands)
+        if contestant.protocol in fanin.KINDS:
+            return f"stream sink {' '.join(fanin.sink_options(row, contestant, seconds))}"
         return f"load {' '.join(generator_options(row, contestant, seconds))}"
 
     def __call__(self, row, contestant):
         who = f"{row.id} {contestant.name}"
         drive = self.drive_client if contestant.protocol == "client" else self.drive_load
+        if contestant.protocol in fanin.KINDS:
+            drive = self.drive_fan_in
         try:
-            with servers.serving(
-                contestant.protocol, self.binaries, self.server_options_of(row, contestant)
+            with servers.running(
+                kind_of(contestant.protocol),
+                program_of(contestant.protocol, self.binaries),
+                self.server_options_of(row, contestant),
             ) as server, servers.far_from(
                 server, self.binaries, row.round_trip_us
             ) as far, tempfile.TemporaryDirectory(prefix="tributary-bench-") as folder:
@@ -139,6 +156,10 @@ class Driver:
                     raise RunFailed(f"{error}{server.obituary()}") from None
         except RunFailed as error:
             raise RunFailed(f"{who}: {error}") from None
+
+    def drive_fan_in(self, row, contestant, server, far, folder):
+        del far
+        return fanin.measure(self.binaries, row, contestant, server, self.seconds_of(row), folder)
 
     def drive_load(self, row, contestant, server, far, folder):
         seconds = self.seconds_of(row)

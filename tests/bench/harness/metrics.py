@@ -96,10 +96,12 @@ def plain(name):
     return of
 
 
-def over(of):
-    """The metric over that of the base, within one round."""
+def over(of, name=None):
+    """The metric over that of the base, within one round. `name`: only where this is the base."""
 
     def ratio(run, base, row):
+        if name and row.base != name:
+            return None
         value = of(run, None, row)
         base_value = of(base, None, row) if base else None
         return value / base_value if value is not None and base_value else None
@@ -154,6 +156,12 @@ def others(run, base, row):
     return 100 * min(reading) / (float(row.option("--rate")) * run["seconds"])
 
 
+def p50_added(run, base, row):
+    """Microseconds more than a call to the upstream itself."""
+    p50 = latency("p50")
+    return p50(run, None, row) - p50(base, None, row) if base and row.base == "direct" else None
+
+
 def p99_change(run, base, row):
     ratio = over(latency("p99"))(run, base, row)
     return None if ratio is None else 100 * (ratio - 1)
@@ -187,6 +195,23 @@ METRICS = {
             ratio_text,
             ours=True,
         ),
+        Metric(
+            "cpu_over_proxy",
+            "CPU over proxy",
+            "less",
+            over(plain("server_cpu_s_per_M"), "proxy"),
+            ratio_text,
+            ours=True,
+        ),
+        Metric(
+            "rate_over_one",
+            "over one upstream",
+            "more",
+            over(plain("events_per_s"), "one upstream"),
+            ratio_text,
+            ours=True,
+        ),
+        Metric("p50_added", "p50 over direct, us", "less", p50_added, micro_text, ours=True),
         Metric(
             "cpu_over_unsorted",
             "CPU over unsorted",

@@ -53,6 +53,10 @@ TARGETS = (
         for metric, bounds in (("rate_over_off", (0.95, 1.0)), ("cpu_over_off", (1.10,)))
     ),
     Target("W14 16x1", "cpu_over_unsorted", 1.3, None, "sorted"),
+    Target("W15 150B", "cpu_over_proxy", 1.25, None, "one upstream"),
+    Target("W15 10KB", "cpu_over_proxy", 1.15, None, "one upstream"),
+    Target("W15 three", "rate_over_one", 2.5, None, "three upstreams"),
+    Target("W15 added", "p50_added", 150, None, "one upstream"),
     *(
         Target(f"W13 {size} 1x1", "megabytes", 50, None, side)
         for size in ("1KiB", "16KiB", "64KiB")

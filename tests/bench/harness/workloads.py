@@ -20,6 +20,7 @@ CLIENT = ("rate", "ingested", "cpu", "cpu_generator", "rss")
 GUARDED = ("rate", "rate_over_off", "cpu", "cpu_over_off", "cpu_generator", "rss")
 DIALLED = ("rate", "rate_over_in", "cpu", "cpu_over_in", "cpu_generator", "rss")
 SORTED = ("rate", "p50", "p99", "cpu", "cpu_over_unsorted", "cpu_generator", "rss")
+FAN_IN = ("rate", "rate_over_one", "cpu", "cpu_over_proxy", "p50", "p50_added", "p99", "rss")
 FAR = ("megabytes", "rate", "cpu", "cpu_generator", "p50", "p99", "rss")
 FAIR = ("p50", "p90", "p99", "max", "late_p99", "ingested", "cpu", "rss")
 
@@ -32,6 +33,7 @@ class Contestant:
     consumers: int = 0  # 0: as the row
     server: tuple = ()  # the options of tributaryd besides those of the row
     far: tuple = ("pub", "sub")  # the sides that are behind the proxy of the row
+    upstreams: int = 1  # of W15
 
     @property
     def stalled(self):
@@ -338,7 +340,34 @@ def workloads():
             "the latency is with the window;\n"
             "CPU over unsorted: within a round, which runs both in order and back; the mean of its two pairs",
         ),
+        Workload(
+            "W15",
+            "a call of --fan-in, beside a one-to-one proxy on the bare gRPC core, and a call to the upstream",
+            FAN_IN,
+            (
+                fan_in("150B", 150, 0, PROXIED, "proxy"),
+                fan_in("10KB", 10000, 0, PROXIED, "proxy"),
+                fan_in("three", 150, 20000, THREE, "one upstream"),
+                fan_in("added", 150, 1000, ADDED, "direct"),
+            ),
+            note="150B, 10KB: as fast as the client reads; three: each upstream sends 20 000 messages/s; "
+            "added: one sends 1000;\n"
+            "over: within a round, which runs all in order and back; the mean of its two pairs",
+        ),
     )
+
+
+ONE = Contestant("one upstream", "fanin")
+PROXIED = (ONE, Contestant("proxy", "proxy"))
+THREE = (Contestant("three upstreams", "fanin", upstreams=3), ONE)
+ADDED = (ONE, Contestant("proxy", "proxy"), Contestant("direct", "direct"))
+
+
+def fan_in(name, payload, rate, ours, base):
+    """Upstreams and client count as other programs, so these runs are not dropped for the load of
+    others."""
+    load = ("--payload", str(payload), "--rate", str(rate))
+    return Row("W15", name, 1, 1, load, ours, base=base, seconds=3, timed=False, mirrored=True)
 
 
 def far_away(name, payload):
