@@ -40,8 +40,9 @@ struct call {
     char peer[96];
     struct peer_key peer_key;
     struct h2socket_end *connection_end; /* of its connection; NULL: not known */
-    struct waiting_message deflated;     /* a compressed message for which its thread had no time */
-    struct shared_bytes *via;            /* see call_via() */
+    struct header_charge headers;
+    struct waiting_message deflated; /* a compressed message for which its thread had no time */
+    struct shared_bytes *via;        /* see call_via() */
 };
 
 void (*call_fault_details)(const struct fault *fault, struct buf *details);
@@ -152,6 +153,7 @@ static void on_closed(struct server_call *base, bool ok)
         call->port->closed(call, ok);
     list_remove(&call->live);
     grpc_byte_buffer_destroy(waiting_message_take(&call->deflated, &owner));
+    header_charge_end(&call->headers, call->connection_end);
     h2socket_end_release(call->connection_end);
     shared_bytes_release(call->via);
     count_add(COUNT_LIVE_CALLS, -1);
@@ -232,6 +234,7 @@ void call_open(struct wire_thread *thread, struct list *live, const struct metho
     call->thread = thread;
     call->request = from;
     name_peer(call, from->core);
+    header_charge_begin(&call->headers, call->fd, call->connection_end, from->metadata);
     const struct method *method = h2socket_mark(call->fd) == MARK_ANY_METHOD ? methods->any : methods->method;
     if (strncmp(call->peer, "unix:", 5) == 0)
         call->fd = -1;

@@ -79,6 +79,12 @@ const char *h2socket_end_text(const struct h2socket_end *end);
 /* With H2GUARD_BY_CORE: the error code of HTTP/2 that the core gave. */
 uint32_t h2socket_end_code(const struct h2socket_end *end);
 
+/* The core keeps so many bytes more for the connection than the guard can see, or less where it is
+ * below zero: metadata of calls. They are part of what the connection keeps; who gives way for that
+ * is decided at the core's next read from the connection. Does nothing where `end`, which may be
+ * NULL, is not that of the connection which is there now. */
+void h2socket_keep(int fd, struct h2socket_end *end, int64_t bytes);
+
 /* Nobody wants the connection at a descriptor any more: the core reads and writes nothing more, and
  * hears that it is lost. Does nothing where `end`, which may be NULL, is not that of the connection
  * which is there now. */

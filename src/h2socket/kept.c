@@ -25,8 +25,8 @@ void kept_update(struct h2socket *socket)
 {
     if (!socket->count)
         return;
-    int64_t more =
-        (int64_t)h2guard_kept(socket->guard) - atomic_load_explicit(&socket->kept, memory_order_relaxed);
+    int64_t keeps = socket->ended ? 0 : (int64_t)h2guard_kept(socket->guard) + socket->end->kept;
+    int64_t more = keeps - atomic_load_explicit(&socket->kept, memory_order_relaxed);
     if (more == 0)
         return;
     add(socket, more);

@@ -1,5 +1,5 @@
 /* kept.h - what the connections that peers have opened make gRPC core keep: all together, and those
- * of each peer. It is the sum of h2guard_kept().
+ * of each peer. It is the sum of h2guard_kept() and h2socket_keep().
  *
  * Threads: any. */
 #ifndef TRIBUTARY_H2SOCKET_KEPT_H

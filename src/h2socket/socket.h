@@ -37,6 +37,7 @@ struct h2socket_end {
     _Atomic int reason; /* enum h2guard_reason; set once */
     _Atomic uint32_t code;
     char text[H2SOCKET_END_TEXT]; /* written before `reason` is set */
+    int64_t kept;                 /* h2socket_keep(); under the lock of its socket, while that is there */
 };
 
 struct h2socket {

@@ -190,6 +190,19 @@ struct h2socket_end *h2socket_end_retain(int fd)
     return end;
 }
 
+void h2socket_keep(int fd, struct h2socket_end *end, int64_t bytes)
+{
+    pthread_mutex_lock(&table.lock);
+    struct h2socket *socket = end ? socket_of(fd) : NULL;
+    if (socket && socket->end == end && socket->guard) {
+        pthread_mutex_lock(&socket->lock);
+        end->kept += bytes;
+        kept_update(socket);
+        pthread_mutex_unlock(&socket->lock);
+    }
+    pthread_mutex_unlock(&table.lock);
+}
+
 void h2socket_give_up(int fd, const struct h2socket_end *end)
 {
     pthread_mutex_lock(&table.lock);

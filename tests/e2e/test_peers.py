@@ -9,7 +9,7 @@ import grpc
 
 from harness.case import Case, eventually, main, v1
 from harness.client import connect, event, subscribe_request
-from harness.daemon import PATIENCE
+from harness.daemon import PATIENCE, instrumented
 from harness.protos import Fault
 from harness.rawh2 import message
 from harness.sessions import Session
@@ -154,6 +154,39 @@ class Soak(Case):
             consumers = [self.consumer(channel=channel) for _ in range(8)]
             self.assertEqual(len(consumers), 8)
         daemon.stop()
+
+
+class Metadata(Case):
+    """What a call keeps of metadata counts to --max-kept-bytes, and not only 12 KiB for each call."""
+    arguments = ("--max-kept-bytes", "16M")
+    fields = [(f"x-{number}", "v" * 30) for number in range(900)]
+
+    def test_calls_with_much_metadata_end_the_connection_that_has_most_of_them(self):
+        request = subscribe_request(notices=v1.NOTICES_NONE).SerializeToString()
+        innocent, greedy = self.raw(), self.raw()
+        for _ in range(100):
+            innocent.call("/tributary.v1.Subscriber/Subscribe", request)
+        innocent.wait(lambda: all(each.messages for each in innocent.streams.values()), "all have begun")
+        before = self.daemon.memory_bytes()
+        try:
+            for _ in range(300):  # about 126 KiB each
+                greedy.call("/tributary.v1.Subscriber/Subscribe", request, headers=self.fields)
+        except OSError:
+            pass
+        eventually(lambda: greedy.closed, "the connection is ended")
+        (line,) = self.daemon.log("connection.ended")
+        self.assertEqual(line["reason"], "KEPT_BY_PEER")
+        if not instrumented():
+            self.assertLess(self.daemon.memory_bytes() - before, 40 << 20)
+        self.assertFalse(any(each.ended for each in innocent.streams.values()))
+
+    def test_what_has_ended_counts_no_more(self):
+        connection = self.raw()
+        for _ in range(300):
+            call = connection.call("/tributary.v1.Admin/GetInfo", b"", headers=self.fields)
+            call.wait_end()
+            self.assertEqual(call.status, 0, call.status_message)
+            del connection.streams[call.number]
 
 
 if __name__ == "__main__":

@@ -75,6 +75,39 @@ Test(h2socket_kept, the_one_that_keeps_the_most_of_its_peer_gives_way)
         fixture_disconnect(&pairs[i]);
 }
 
+/* What its calls keep beside that, such as metadata. */
+Test(h2socket_kept, what_calls_keep_counts_until_they_end)
+{
+    const struct h2socket_bounds bounds = {.all = INT64_MAX, .local_peer = 100, .remote_peer = 9000};
+    struct ends pairs[3];
+    struct h2socket_end *end;
+
+    h2socket_set_bounds(&bounds);
+    for (int i = 0; i < 2; i++) {
+        connect_keeping(&pairs[i], remote, 1000);
+        cr_assert(is_alive(&pairs[i]));
+    }
+    end = h2socket_end_retain(pairs[0].core);
+    h2socket_keep(pairs[0].core, end, 5000);
+    cr_assert(is_alive(&pairs[0]), "4000 and 5000 are within the bound");
+    h2socket_keep(pairs[0].core, end, -4000);
+    h2socket_keep(pairs[1].core, end, 1 << 20); /* it is another connection's */
+    h2socket_keep(pairs[0].core, NULL, 1 << 20);
+    connect_keeping(&pairs[2], remote, 2000);
+    cr_assert(is_alive(&pairs[2]), "5000 and 3000");
+    h2socket_keep(pairs[0].core, end, 1001);
+    cr_assert(is_alive(&pairs[0]), "the core's next read looks who gives way");
+    cr_assert_not(is_alive(&pairs[0]), "it keeps the most");
+    cr_assert(is_alive(&pairs[1]));
+    cr_assert(is_alive(&pairs[2]), "the one that has ended keeps nothing");
+    cr_assert_eq(fixture_log_count(&fixture, "9001, at most 9000"), 1);
+    h2socket_keep(pairs[0].core, end, -2001);
+    for (int i = 0; i < 3; i++)
+        fixture_disconnect(&pairs[i]);
+    h2socket_keep(pairs[0].core, end, 5000);
+    h2socket_end_release(end);
+}
+
 Test(h2socket_kept, the_one_that_keeps_the_most_of_all_gives_way)
 {
     const struct h2socket_bounds bounds = {.all = 9000, .local_peer = INT64_MAX, .remote_peer = INT64_MAX};
