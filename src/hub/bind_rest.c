@@ -55,13 +55,13 @@ static bool step(struct slice *slice)
     list_init(&created);
     rest->stepping = true;
     more = bind_some(rest, &created);
+    if (!more)
+        rest->producer->bind_rest = NULL; /* a select that a port begins must not wait for this */
     activations_begin(&created);
     ready_run(list); /* it may stop this */
     rest->stepping = false;
     if (more && !rest->stopped)
         return true;
-    if (!rest->stopped)
-        rest->producer->bind_rest = NULL;
     free(rest);
     return false;
 }

@@ -156,11 +156,12 @@ static enum err reselect(struct rebind *rebind, struct producer *producer)
     return producer->kind->reselect(producer, rebind->subscription, &part, &rebind->reselection);
 }
 
-/* Whether the walk goes to the producer. One that closes is joined no more; but where the wildcard
- * gets its events a binding takes over from it. */
+/* Whether the walk goes to the producer, unless that has still to bind the subscription itself. One
+ * that closes is joined no more; but where the wildcard gets its events a binding takes over from
+ * it. */
 static bool is_due(const struct rebind *rebind, const struct producer *producer)
 {
-    return producer->bound <= rebind->until && !bind_awaits(producer, rebind->subscription) &&
+    return producer->bound <= rebind->until &&
            (producer->kind->joinable(producer) ||
             wildcard_gets(&rebind->subscription->wildcard, &producer->inlet));
 }
@@ -171,7 +172,8 @@ static void reselect_some(struct rebind *rebind)
     struct producer *producer = registry_after(registry, name_of(rebind));
 
     for (uint32_t left = STEP_BINDINGS; producer && left > 0; left--) {
-        if (is_due(rebind, producer) && reselect(rebind, producer) != ERR_OK) {
+        if (is_due(rebind, producer) && !bind_awaits(producer, rebind->subscription) &&
+            reselect(rebind, producer) != ERR_OK) {
             fail(rebind);
             return;
         }
@@ -419,12 +421,19 @@ void rebind_clear(struct subscription *subscription)
         continue;
 }
 
+/* Whether the walk has still to come to a producer that has bound the subscription by now. */
+static bool awaits(const struct rebind *rebind, const struct producer *producer)
+{
+    return rebind->phase <= PHASE_RESELECT && is_due(rebind, producer) &&
+           bytes_compare(producer->name.key, name_of(rebind)) > 0;
+}
+
 void rebind_producer(struct producer *producer, struct subscription *subscription)
 {
     struct rebind *rebind = subscription->rebind;
 
     if (rebind && rebind->phase >= PHASE_RENEW && rebind->phase <= PHASE_CHANGE &&
-        reselect(rebind, producer) != ERR_OK)
+        !awaits(rebind, producer) && reselect(rebind, producer) != ERR_OK)
         fail(rebind);
 }
 

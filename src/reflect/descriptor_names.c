@@ -31,7 +31,8 @@ static enum err path_add(struct path *path, struct bytes name)
 {
     size_t dot = path->size > 0;
 
-    if (name.size == 0 || name.size > sizeof(path->text) - path->size - dot)
+    if (name.size == 0 || path->size + dot >= sizeof(path->text) ||
+        name.size > sizeof(path->text) - path->size - dot)
         return ERR_INVALID;
     if (dot)
         path->text[path->size++] = '.';

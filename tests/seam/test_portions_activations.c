@@ -132,6 +132,21 @@ Test(portions_activations, consumers_that_come_and_change_meanwhile_are_bound_on
     consumer_leave(&late);
 }
 
+/* The walks of the session and of the selects pass each other in any order. */
+Test(portions_activations, consumers_that_begin_to_want_it_meanwhile_get_it_once)
+{
+    join_consumers("x");
+    virtual_slice_steps = 1;
+    fake_session_join(&session, &fixture, fake_session_params("s", SESSION_PER_CONSUMER));
+    for (unsigned i = 0; i < MANY; i++)
+        cr_expect_gt(consumer_select(&consumers[i], "s*", NULL), 0);
+    loop_turn(fixture.loop);
+    loop_turn(fixture.loop);
+    cr_expect_eq(routes(), MANY);
+    cr_expect_eq(count_get(COUNT_LIVE_ACTIVATIONS), MANY);
+    cr_expect_eq(session.starts, MANY, "%u", session.starts);
+}
+
 Test(portions_activations, a_session_that_closes_meanwhile_gets_no_more)
 {
     struct producer_view view;

@@ -83,6 +83,46 @@ Test(descriptors, finds_nothing_that_is_not_declared)
     descriptors_free(descriptors);
 }
 
+/* A file whose message has a message of its own, and names of these lengths. */
+static enum err names_of_sizes(size_t package, size_t outer, size_t inner)
+{
+    static uint8_t letters[2000];
+    OWNED(buf_fini) struct buf nested = {0};
+    OWNED(buf_fini) struct buf message = {0};
+    OWNED(buf_fini) struct buf file = {0};
+    OWNED(buf_fini) struct buf set = {0};
+    struct descriptors *descriptors = NULL;
+    struct descriptors_fault fault;
+
+    memset(letters, 'a', sizeof(letters));
+    put_field(&nested, 1, (struct bytes){letters, inner});
+    put_field(&message, 1, (struct bytes){letters, outer});
+    if (inner > 0)
+        put_field(&message, 3, (struct bytes){nested.data, nested.size});
+    put_field(&file, 1, text_of("a.proto"));
+    put_field(&file, 2, (struct bytes){letters, package});
+    put_field(&file, 4, (struct bytes){message.data, message.size});
+    put_field(&set, 1, (struct bytes){file.data, file.size});
+    enum err err = descriptors_new((struct bytes){set.data, set.size}, &descriptors, &fault);
+    descriptors_free(descriptors);
+    return err;
+}
+
+/* A full name has at most 512 bytes, the dots included. */
+Test(descriptors, refuses_full_names_that_are_too_long)
+{
+    cr_expect_eq(names_of_sizes(0, 512, 0), ERR_OK);
+    cr_expect_eq(names_of_sizes(510, 1, 0), ERR_OK);
+    cr_expect_eq(names_of_sizes(500, 5, 5), ERR_OK);
+    for (size_t name = 1; name < 1500; name += 7) {
+        cr_expect_neq(names_of_sizes(512, name, 0), ERR_OK, "%zu", name);
+        cr_expect_neq(names_of_sizes(511, name, 0), ERR_OK, "%zu", name);
+        cr_expect_neq(names_of_sizes(300, 211, name), ERR_OK, "%zu", name);
+        cr_expect_neq(names_of_sizes(0, 512, name), ERR_OK, "%zu", name);
+    }
+    cr_expect_neq(names_of_sizes(0, 513, 0), ERR_OK);
+}
+
 Test(descriptors, tells_messages_from_other_symbols)
 {
     struct descriptors *descriptors = built_in();
