@@ -3,7 +3,8 @@
  *
  *   read a request --> look it up, on the loop --> write the answer --> sent --> read ...
  *
- * One request is handled at a time. An answer is charged to the peer until it has left. */
+ * One request is handled at a time. It is charged to the peer until its answer is written, and the
+ * answer until it has left. Where the call is lost, the lookup is withdrawn. */
 #include <stdlib.h>
 
 #include "base/shared_bytes.h"
@@ -12,8 +13,8 @@
 #include "reflect/catalog.h"
 #include "server/wire/message.h"
 
-/* A request has a name in it, and a host. */
-#define MAX_REQUEST_BYTES 65536u
+/* A request has a name in it, and a host. Names have at most 512 bytes (reflect/descriptors.h). */
+#define MAX_REQUEST_BYTES 2048u
 
 struct reflection_call {
     const struct call_port *port; /* the first: see fanin_port.c */
@@ -21,9 +22,12 @@ struct reflection_call {
     struct call *call;
     struct shared_bytes *message; /* of the request at hand; NULL: there is none */
     struct reflection_request request;
-    struct catalog_lookup *lookup; /* NULL while there is no request */
-    struct task task;              /* goes to the loop and comes back */
-    struct peer_charge charge;     /* for the answer that leaves */
+    struct catalog_lookup *lookup;  /* NULL while there is no request */
+    struct task task;               /* goes to the loop and comes back */
+    struct task lost_notice;        /* the same, when the call is lost */
+    bool is_looking_up;             /* the loop's: the catalog has the lookup */
+    struct peer_charge wait_charge; /* for the request that waits */
+    struct peer_charge charge;      /* for the answer that leaves */
     bool is_draining;
 };
 
@@ -43,6 +47,7 @@ static void drop_request(struct reflection_call *reflection)
     reflection->lookup = NULL;
     shared_bytes_release(reflection->message);
     reflection->message = NULL;
+    peer_charge_give_back(&reflection->fanin->messages, &reflection->wait_charge);
 }
 
 /* ---- the answer ---- */
@@ -98,6 +103,7 @@ static void answered(struct catalog_lookup *lookup)
 {
     struct reflection_call *reflection = lookup->ctx;
 
+    reflection->is_looking_up = false;
     reflection->task.run = on_answered;
     cq_post(call_cq(reflection->call), &reflection->task);
 }
@@ -107,6 +113,7 @@ static void look_up(struct task *task)
 {
     struct reflection_call *reflection = container_of(task, struct reflection_call, task);
 
+    reflection->is_looking_up = true;
     catalog_look_up(reflection->fanin->catalog, reflection->lookup);
 }
 
@@ -136,7 +143,11 @@ static enum fault_reason read_request(struct reflection_call *reflection, struct
         return fault->reason;
     if (message_bytes(message).size > MAX_REQUEST_BYTES)
         return fault_number(fault, FAULT_BATCH_TOO_LARGE, "message", message_bytes(message).size,
-                            "at most 65536 bytes");
+                            "at most 2048 bytes");
+    if (peer_charge_add(&reflection->fanin->messages, loop_settings(reflection->fanin->loop),
+                        &reflection->wait_charge, call_peer_key(reflection->call),
+                        message_bytes(message).size + sizeof(*reflection->lookup), fault))
+        return fault->reason;
     reflection->message = shared_bytes_new(message_bytes(message));
     reflection->lookup = calloc(1, sizeof(*reflection->lookup));
     if (!reflection->message || !reflection->lookup)
@@ -159,6 +170,33 @@ static void message(struct call *call, struct message *message)
     call_hold(call);
     reflection->task.run = look_up;
     loop_post(reflection->fanin->loop, &reflection->task);
+}
+
+static void on_withdrawn(struct task *task)
+{
+    call_unhold(container_of(task, struct reflection_call, lost_notice)->call);
+}
+
+/* Loop. It comes after look_up(). */
+static void withdraw(struct task *task)
+{
+    struct reflection_call *reflection = container_of(task, struct reflection_call, lost_notice);
+
+    if (reflection->is_looking_up)
+        catalog_withdraw(reflection->lookup);
+    task->run = on_withdrawn;
+    cq_post(call_cq(reflection->call), task);
+}
+
+static void lost(struct call *call)
+{
+    struct reflection_call *reflection = call_owned(call);
+
+    if (!reflection || !reflection->lookup)
+        return;
+    call_hold(call);
+    reflection->lost_notice.run = withdraw;
+    loop_post(reflection->fanin->loop, &reflection->lost_notice);
 }
 
 static void sent(struct call *call, bool ok)
@@ -202,5 +240,6 @@ const struct call_port fanin_reflection_port = {.opened = opened,
                                                 .message = message,
                                                 .half_closed = half_closed,
                                                 .sent = sent,
+                                                .lost = lost,
                                                 .draining = draining,
                                                 .closed = closed};

@@ -121,7 +121,10 @@ static inline bool catalog_is_silent(struct catalog *catalog)
     return atomic_load_explicit(&catalog->reflecting, memory_order_relaxed) > 0;
 }
 
+/* The lookup must be zeroed, but for what is asked. */
 void catalog_look_up(struct catalog *catalog, struct catalog_lookup *lookup);
+/* Nobody wants the answer any more. Before answered(), which is called before this returns. */
+void catalog_withdraw(struct catalog_lookup *lookup);
 /* Any thread. Frees the answer. */
 void catalog_lookup_fini(struct catalog_lookup *lookup);
 

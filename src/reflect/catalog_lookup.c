@@ -200,6 +200,15 @@ void catalog_look_up(struct catalog *catalog, struct catalog_lookup *lookup)
     go_on(catalog, lookup);
 }
 
+/* Places of `waits` that were never used have no lookup. */
+void catalog_withdraw(struct catalog_lookup *lookup)
+{
+    for (size_t i = 0; i < MAX_LOOKUP_SCHEMAS && lookup->waits[i].lookup; i++)
+        list_remove(&lookup->waits[i].link);
+    lookup->pending = 0;
+    lookup->answered(lookup);
+}
+
 void catalog_lookup_fini(struct catalog_lookup *lookup)
 {
     buf_fini(&lookup->services);

@@ -331,6 +331,37 @@ class Hostile(WithReflection):
         fresh = self.client()
         self.assertEqual(fresh.services(), ["demo.Feed"])
 
+    def test_what_waits_is_charged_and_goes_with_its_client(self):
+        upstream = self.reflecting("a")
+        never = threading.Event()
+        self.addCleanup(never.set)
+        upstream.answer = lambda package, request: (never.wait(), iter(()))[1]
+        before = self.daemon.counters()["live.fanin_bytes"]
+        stays = self.client()
+        stays.send(file_containing_symbol="demo.Feed")
+        eventually(lambda: upstream.asked, "the upstream is asked")
+        began, one = time.monotonic(), self.daemon.counters()["live.fanin_bytes"] - before
+        self.assertGreater(one, 2000)
+        clients = [self.client() for _ in range(50)]
+        for number, client in enumerate(clients):
+            client.send(**({"file_containing_symbol": "demo.Feed"} if number % 2 else
+                           {"file_by_filename": "demo/feed.proto"}))
+        eventually(lambda: self.daemon.counters()["live.fanin_bytes"] > before + 50 * one, "they wait")
+        for client in clients:
+            client.call.cancel()
+        eventually(lambda: self.daemon.counters()["live.fanin_bytes"] == before + one, "one is left")
+        self.assertLess(time.monotonic() - began, 4, "the upstream still has time to answer")
+        self.assertEqual(next(stays.call).error_response.error_code, UNAVAILABLE)
+        eventually(lambda: self.daemon.counters()["live.fanin_bytes"] == before, "none is left")
+
+    def test_a_request_of_over_two_kilobytes_is_refused(self):
+        self.serving("a", descriptor_set=SET)
+        name = "x" * 2040
+        self.assertEqual(self.client().error(file_by_filename=name)[0], NOT_FOUND)
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.client().request(file_by_filename=name + "x" * 20)
+        self.assertIn("at most 2048 bytes", caught.exception.details())
+
     def test_sigterm_while_a_question_waits(self):
         never = threading.Event()
         self.addCleanup(never.set)
