@@ -269,39 +269,21 @@ static void clear_last(struct rebind *rebind)
     subscription->seen = &subscription->bindings;
 }
 
-static void take_step(struct rebind *rebind)
+static void clear_first(struct rebind *rebind)
 {
-    switch (rebind->phase) {
-    case PHASE_CLEAR:
-        if (clear_some(rebind->subscription))
-            break;
-        if (rebind->selects)
-            begin_renewing(rebind);
-        else
-            rebind->phase = PHASE_OVER;
-        break;
-    case PHASE_RENEW:
-        renew_some(rebind);
-        break;
-    case PHASE_RESELECT:
-        reselect_some(rebind);
-        break;
-    case PHASE_UNNAMED:
-        reselect_unnamed(rebind);
-        break;
-    case PHASE_CHANGE:
-        change(rebind);
-        break;
-    case PHASE_CLEAR_LAST:
-        clear_last(rebind);
-        break;
-    case PHASE_SET_FIRST:
-        set_some_first(rebind);
-        break;
-    case PHASE_OVER:
-        break;
-    }
+    if (clear_some(rebind->subscription))
+        return;
+    if (rebind->selects)
+        begin_renewing(rebind);
+    else
+        rebind->phase = PHASE_OVER;
 }
+
+static void (*const steps[PHASE_OVER])(struct rebind *rebind) = {
+    [PHASE_CLEAR] = clear_first,        [PHASE_RENEW] = renew_some, [PHASE_RESELECT] = reselect_some,
+    [PHASE_UNNAMED] = reselect_unnamed, [PHASE_CHANGE] = change,    [PHASE_CLEAR_LAST] = clear_last,
+    [PHASE_SET_FIRST] = set_some_first,
+};
 
 /* ---- its life ---- */
 
@@ -345,7 +327,7 @@ static bool step(struct slice *slice)
     if (rebind->selects && rebind->phase <= PHASE_CHANGE && hub_draining(rebind->subscription->hub))
         take_back(rebind, FAULT_DRAINING);
     else
-        take_step(rebind);
+        steps[rebind->phase](rebind);
     rebind->stepping = false;
     if (!rebind->stopped && rebind->phase != PHASE_OVER)
         return true;
