@@ -42,7 +42,9 @@ struct schema_fetch {
     struct upstream_cost cost; /* no peer has asked for it */
     struct cq_timer timer;
     unsigned version; /* of `methods` */
+    int64_t due_ns;   /* when the timer fires */
     bool is_accepted, is_over, is_complete;
+    bool is_given_up; /* by this side: however the call ends, it is not opened again */
     size_t next_service;
     struct bytes asked;
     bool is_asking; /* an answer is to come */
@@ -112,6 +114,12 @@ static void finish(struct schema_fetch *fetch)
     loop_post(fetch->plan->loop, &fetch->done_task);
 }
 
+static void set_timer(struct schema_fetch *fetch, int64_t limit_ns)
+{
+    fetch->due_ns = cq_now_ns(cq_of(fetch)) + limit_ns;
+    cq_timer_set(cq_of(fetch), &fetch->timer, fetch->due_ns);
+}
+
 static void leave_connection(struct schema_fetch *fetch, bool is_lost)
 {
     list_remove(&fetch->in_connection.link);
@@ -125,10 +133,17 @@ static void accept(struct schema_fetch *fetch)
         return;
     fetch->is_accepted = true;
     connection_accepted(fetch->connection, &fetch->in_connection);
-    cq_timer_set(cq_of(fetch), &fetch->timer, cq_now_ns(cq_of(fetch)) + FETCH_NS);
+    set_timer(fetch, FETCH_NS);
 }
 
 /* ---- the call ---- */
+
+/* The call may have ended already, with a status that has not been seen here. */
+static void cancel(struct schema_fetch *fetch, grpc_status_code code, const char *text)
+{
+    fetch->is_given_up = true;
+    client_call_cancel(&fetch->call, code, text);
+}
 
 /* Asks for the next service, then for the next file that was imported. */
 static void request_next(struct schema_fetch *fetch)
@@ -192,11 +207,11 @@ static void received(struct client_call *call, grpc_byte_buffer **message)
     if (!fetch->is_asking) {
         if (!fetch->is_complete)
             note_failure(fetch, "its reflection has sent more than was asked for");
-        client_call_cancel(call, GRPC_STATUS_CANCELLED, "");
+        cancel(fetch, GRPC_STATUS_CANCELLED, "");
         return;
     }
     if (!take_answer(fetch, *message)) {
-        client_call_cancel(call, GRPC_STATUS_CANCELLED, "");
+        cancel(fetch, GRPC_STATUS_CANCELLED, "");
         return;
     }
     fetch->is_asking = false;
@@ -210,7 +225,8 @@ static void open_call(struct connection_call *in_connection);
 /* Of servers that know only the older name. */
 static bool may_try_again(const struct schema_fetch *fetch, const struct client_call_end *end)
 {
-    return end->code == GRPC_STATUS_UNIMPLEMENTED && fetch->version + 1 < ARRAY_LEN(methods);
+    return !fetch->is_given_up && end->code == GRPC_STATUS_UNIMPLEMENTED &&
+           fetch->version + 1 < ARRAY_LEN(methods);
 }
 
 static void ended(struct client_call *call, const struct client_call_end *end)
@@ -248,6 +264,7 @@ static void open_call(struct connection_call *in_connection)
 
     client_call_init(&fetch->call, cq_of(fetch), &port);
     client_call_open(&fetch->call, &opening);
+    cq_timer_set(cq_of(fetch), &fetch->timer, fetch->due_ns);
     request_next(fetch);
 }
 
@@ -263,7 +280,7 @@ static void give_up(struct schema_fetch *fetch, const char *text)
         leave_connection(fetch, false);
         finish(fetch);
     } else {
-        client_call_cancel(&fetch->call, GRPC_STATUS_UNAVAILABLE, text);
+        cancel(fetch, GRPC_STATUS_UNAVAILABLE, text);
     }
 }
 
@@ -295,7 +312,7 @@ static void on_begin(struct task *task)
         finish(fetch);
         return;
     }
-    cq_timer_set(cq_of(fetch), &fetch->timer, cq_now_ns(cq_of(fetch)) + plan->connect_timeout_ns);
+    set_timer(fetch, plan->connect_timeout_ns);
     connection_add(fetch->connection, &fetch->in_connection);
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Reflection at --fan-in: rule 4 of docs/fan-in.md, of descriptors that are given with endpoints, and of the
 upstreams' own reflection."""
+import signal
 import tempfile
 import threading
 import time
@@ -305,6 +306,22 @@ class Hostile(WithReflection):
                 self.remove("a")
                 self.assertIn(words, text)
                 self.assertLess(seconds, 4)
+
+    def test_what_was_given_up_is_not_asked_by_the_older_name(self):
+        for _ in range(5):
+            upstream = self.serving("a")
+            client = self.client()
+            client.send(file_containing_symbol="demo.Feed")
+            there = upstream.wait_calls(1)
+            eventually(lambda there=there: there.requests, "it is asked")
+            self.daemon.process.send_signal(signal.SIGSTOP)  # so that both come at once
+            there.send(b"\xff\xff")
+            there.end(grpc.StatusCode.UNIMPLEMENTED)
+            there.over.wait()
+            self.daemon.process.send_signal(signal.SIGCONT)
+            self.assertIn("no answer", next(client.call).error_response.error_message)
+            self.remove("a")
+            self.assertEqual(len(upstream.calls), 1)
 
     def test_imports_without_end_are_bounded(self):
         upstream = self.reflecting("a")
