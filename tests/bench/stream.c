@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <time.h>
 
 #include "bench/account.h"
@@ -326,5 +327,8 @@ int main(int count, char **texts)
     ignore_deadlocks();
     grpc_init();
     stream_queue = grpc_completion_queue_create_for_next(NULL);
-    return is_sink ? measure(&options) : stream_serve(is_proxy, options.listen, options.ready);
+    const int status = is_sink ? measure(&options) : stream_serve(is_proxy, options.listen, options.ready);
+    /* The process ends with its calls and connections. They are not taken down one by one. */
+    fflush(NULL);
+    _exit(status);
 }
