@@ -16,8 +16,9 @@ enum batch_outcome {
     BATCH_SAVED,       /* those with `failed` have failed alone */
     BATCH_LOAD_FAILED, /* nothing is saved */
     BATCH_SAVE_FAILED,
-    BATCH_LOST,   /* who ran them is gone: nobody knows what was saved */
-    BATCH_STOPPED /* they had not started when the engine was stopped */
+    BATCH_LOST,      /* who ran them is gone: nobody knows what was saved */
+    BATCH_STOPPED,   /* they had not started when the engine was stopped */
+    BATCH_NOT_LOADED /* nobody waited any more when the first load was to begin: there are none */
 };
 
 enum batch_operation_state { OPERATION_NEW, OPERATION_WAITING, OPERATION_RUNNING, OPERATION_RAN };
@@ -47,7 +48,8 @@ struct batch_port {
     void (*load)(void *ctx, struct keyed_batch *batch);
     void (*operate)(void *ctx, struct keyed_batch *batch, struct batch_operation *operation);
     void (*save)(void *ctx, struct keyed_batch *batch);
-    /* The resource that was loaded is no longer needed: the batch ends, or loads again. */
+    /* The resource that was loaded is no longer needed: the batch ends, or loads again, when
+     * batch_unloaded() is reported. Not after batch_lost(). */
     void (*unload)(void *ctx, struct keyed_batch *batch);
     /* `operations` are over, and the callee's: it moves them out of the list before it returns.
      * With BATCH_LOAD_FAILED, those that waited are among them. The batch is over, too, and

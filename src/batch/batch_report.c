@@ -13,7 +13,8 @@ static void load_failed(struct keyed_batch *batch)
     const int64_t wait_ns = retry_wait_ns(settings->retry_first_ns, settings->retry_max_ns,
                                           ++batch->load_failures, &engine->random);
 
-    if (settings->retry_load && clock_add_ns(engine->now_ns, wait_ns) < batch->deadline_ns) {
+    if (settings->retry_load && !engine->stopping &&
+        clock_add_ns(engine->now_ns, wait_ns) < batch->deadline_ns) {
         batch->retry_ns = engine->now_ns + wait_ns;
         fsm_move(&keyed_batch_machine, batch, BACKOFF);
     } else {
@@ -44,6 +45,23 @@ void batch_loaded(struct keyed_batch *batch, bool ok)
         loaded(batch);
     else
         load_failed(batch);
+    keyed_batch_ready(batch);
+    batch_engine_step(engine);
+}
+
+bool batch_needs_load(const struct keyed_batch *batch)
+{
+    return batch->started > 0 || !list_empty(&batch->waiting);
+}
+
+void batch_not_loaded(struct keyed_batch *batch)
+{
+    struct batch_engine *engine = batch->engine;
+
+    CHECK(batch->state == LOADING && !batch->failed && !batch_needs_load(batch));
+    batch_engine_enter(engine);
+    batch->skipped = true;
+    batch->loads--;
     keyed_batch_ready(batch);
     batch_engine_step(engine);
 }
@@ -99,11 +117,23 @@ void batch_saved(struct keyed_batch *batch, enum batch_save result)
     batch_engine_step(engine);
 }
 
+void batch_unloaded(struct keyed_batch *batch)
+{
+    struct batch_engine *engine = batch->engine;
+
+    CHECK(batch->state == UNLOADING && !batch->unloaded);
+    if (!engine->stepping)
+        batch_engine_enter(engine);
+    batch->unloaded = true;
+    keyed_batch_ready(batch);
+    batch_engine_step(engine);
+}
+
 void batch_lost(struct keyed_batch *batch)
 {
     struct batch_engine *engine = batch->engine;
 
-    CHECK(batch->state == LOADING || batch->state == OPEN || batch->state == SAVING);
+    CHECK(batch->state != PENDING && batch->state != OVER);
     batch_engine_enter(engine);
     batch->lost = true;
     batch->running = 0;

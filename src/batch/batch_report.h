@@ -8,6 +8,11 @@
 
 /* The reports. Each answers one call of the port. */
 void batch_loaded(struct keyed_batch *batch, bool ok);
+/* Whether anybody waits for the load that was called. */
+MUST_CHECK bool batch_needs_load(const struct keyed_batch *batch);
+/* In place of batch_loaded(), where nobody waits for it: it has not begun after all, and never
+ * will. The batch is over. */
+void batch_not_loaded(struct keyed_batch *batch);
 void batch_operated(struct batch_operation *operation, bool ok);
 /* In place of batch_operated(): it has not begun after all, and never will. The operation is the
  * caller's again. Not after a reload. */
@@ -15,8 +20,10 @@ void batch_withdrawn(struct batch_operation *operation);
 /* With `pipelined`, all operations were reported before. */
 enum batch_save { BATCH_SAVE_OK, BATCH_SAVE_CONFLICT, BATCH_SAVE_ERROR };
 void batch_saved(struct keyed_batch *batch, enum batch_save result);
-/* In place of any report: who had the batch is gone. Operations that started end with BATCH_LOST;
- * those that wait begin a new batch. Nothing may be reported for this one any more. */
+void batch_unloaded(struct keyed_batch *batch);
+/* In place of any report, or between two attempts to load: who had the batch is gone. Operations
+ * that started end with BATCH_LOST; those that wait begin a new batch. Nothing may be reported for
+ * this one any more. */
 void batch_lost(struct keyed_batch *batch);
 
 struct bytes batch_key(const struct keyed_batch *batch);

@@ -91,17 +91,31 @@ static void save(struct keyed_batch *batch)
     engine->port.save(engine->port.ctx, batch);
 }
 
-static void unload(struct keyed_batch *batch)
-{
-    batch->engine->port.unload(batch->engine->port.ctx, batch);
-}
-
 /* The functions below return whether the batch goes on: otherwise it may have been freed. */
 
 static bool end(struct keyed_batch *batch, enum batch_outcome outcome)
 {
     keyed_batch_end(batch, outcome);
     return false;
+}
+
+static bool step_unloading(struct keyed_batch *batch)
+{
+    if (!batch->unloaded)
+        return true;
+    if (batch->save != SAVE_AGAIN)
+        return end(batch, batch->save == SAVE_FAILED ? BATCH_SAVE_FAILED : BATCH_SAVED);
+    batch->reloads++;
+    keyed_batch_load(batch);
+    return true;
+}
+
+static bool unload(struct keyed_batch *batch)
+{
+    fsm_move(&keyed_batch_machine, batch, UNLOADING);
+    batch->unloaded = false;
+    batch->engine->port.unload(batch->engine->port.ctx, batch);
+    return step_unloading(batch);
 }
 
 static bool step_open(struct keyed_batch *batch)
@@ -125,22 +139,19 @@ static bool step_open(struct keyed_batch *batch)
         save(batch);
         return true;
     }
-    unload(batch);
-    return end(batch, BATCH_SAVED);
+    return unload(batch);
 }
 
 static bool step_saving(struct keyed_batch *batch)
 {
-    const bool done = batch->save == SAVE_DONE;
+    return batch->save == SAVE_CALLED || unload(batch);
+}
 
-    if (batch->save == SAVE_CALLED)
-        return true;
-    unload(batch);
-    if (batch->save != SAVE_AGAIN)
-        return end(batch, done ? BATCH_SAVED : BATCH_SAVE_FAILED);
-    batch->reloads++;
-    keyed_batch_load(batch);
-    return true;
+static bool step_loading(struct keyed_batch *batch)
+{
+    if (batch->skipped)
+        return end(batch, batch->loads > 0 ? BATCH_LOAD_FAILED : BATCH_NOT_LOADED);
+    return !batch->failed || end(batch, BATCH_LOAD_FAILED);
 }
 
 static bool step_pending(struct keyed_batch *batch)
@@ -160,33 +171,28 @@ static bool step_backoff(struct keyed_batch *batch)
 {
     if (batch->started == 0 && list_empty(&batch->waiting))
         return end(batch, BATCH_LOAD_FAILED);
-    if (batch->engine->now_ns >= batch->retry_ns)
+    if (batch->engine->now_ns >= batch->retry_ns || batch->engine->stopping) /* a stop does not wait */
         keyed_batch_load(batch);
     return true;
-}
-
-static bool step_lost(struct keyed_batch *batch)
-{
-    if (batch->state != LOADING)
-        unload(batch);
-    return end(batch, BATCH_LOST);
 }
 
 static bool step(struct keyed_batch *batch)
 {
     if (batch->lost)
-        return step_lost(batch);
+        return end(batch, BATCH_LOST);
     switch (batch->state) {
     case PENDING:
         return step_pending(batch);
     case LOADING:
-        return !batch->failed || end(batch, BATCH_LOAD_FAILED);
+        return step_loading(batch);
     case BACKOFF:
         return step_backoff(batch);
     case OPEN:
         return step_open(batch);
     case SAVING:
         return step_saving(batch);
+    case UNLOADING:
+        return step_unloading(batch);
     case OVER:
         break;
     }

@@ -11,8 +11,9 @@ const struct fsm keyed_batch_machine = {
     .states = {[PENDING] = {"PENDING", BIT(LOADING)},
                [LOADING] = {"LOADING", BIT(BACKOFF) | BIT(OPEN) | BIT(OVER)},
                [BACKOFF] = {"BACKOFF", BIT(LOADING) | BIT(OVER)},
-               [OPEN] = {"OPEN", BIT(SAVING) | BIT(OVER)},
-               [SAVING] = {"SAVING", BIT(LOADING) | BIT(OVER)},
+               [OPEN] = {"OPEN", BIT(SAVING) | BIT(UNLOADING) | BIT(OVER)},
+               [SAVING] = {"SAVING", BIT(UNLOADING) | BIT(OVER)},
+               [UNLOADING] = {"UNLOADING", BIT(LOADING) | BIT(OVER)},
                [OVER] = {"OVER", BIT(PENDING)}}};
 
 struct keyed_batch *keyed_batch_new(struct batch_engine *engine, struct bytes key)

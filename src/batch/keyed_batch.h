@@ -2,11 +2,14 @@
  *
  *   PENDING --begin--> LOADING <--> BACKOFF
  *      ^                |   ^
- *      |           loaded   +-----reload-----+
- *      |                v                    |
- *      |               OPEN --closed--> SAVING
- *      |
- *      +--- OVER <--- LOADING, BACKOFF, OPEN, SAVING
+ *      |           loaded   +-----reload-----------------+
+ *      |                v                                |
+ *      |               OPEN --closed--> SAVING ---> UNLOADING
+ *      |                 +------nothing has run---------> |
+ *      |                                                  |
+ *      +--- OVER <--- LOADING, BACKOFF <------------------+
+ *
+ * batch_lost() leads from each but PENDING to OVER.
  *
  * OVER lasts for a moment only: then the key is PENDING again, where operations wait, or freed.
  *
@@ -30,7 +33,7 @@
 /* Of the save, in SAVING. */
 enum keyed_batch_save { SAVE_CALLED, SAVE_DONE, SAVE_FAILED, SAVE_AGAIN };
 
-enum keyed_batch_state { PENDING, LOADING, BACKOFF, OPEN, SAVING, OVER };
+enum keyed_batch_state { PENDING, LOADING, BACKOFF, OPEN, SAVING, UNLOADING, OVER };
 
 struct batch_engine {
     struct batch_settings settings;
@@ -66,7 +69,9 @@ struct keyed_batch {
     bool closed;
     bool closes_idle; /* when no operation waits */
     bool lost;
-    bool failed; /* the load, for good */
+    bool failed;   /* the load, for good */
+    bool skipped;  /* the load: nobody waited for it */
+    bool unloaded; /* in UNLOADING: that was reported */
     enum keyed_batch_save save;
     bool expired;
     int64_t started_ns, until_ns, deadline_ns;

@@ -21,6 +21,11 @@
 #define KEYS 3
 #define TIMES 12
 
+struct resource {
+    unsigned key;
+    int64_t value;
+};
+
 struct operation {
     struct round *round;
     unsigned key;
@@ -98,12 +103,12 @@ static enum tributary_code load(void *ctx, const struct tributary_batch_call *ca
 {
     struct round *round = ctx;
     const unsigned key = key_of(call);
-    int64_t *resource = NULL;
+    struct resource *resource = NULL;
 
     enter(round, key);
     if (roll_key(round, key, 12) > 1) {
         resource = malloc(sizeof(*resource));
-        *resource = round->stored[key];
+        *resource = (struct resource){key, round->stored[key]};
         *resource_out = resource;
     } else {
         snprintf(status->message, sizeof(status->message), "no");
@@ -122,15 +127,19 @@ static enum tributary_code save(void *ctx, const struct tributary_batch_call *ca
     (void)status;
     enter(round, key);
     if (kind > 3)
-        round->stored[key] = *(int64_t *)resource;
+        round->stored[key] = ((struct resource *)resource)->value;
     leave(round, key);
     return kind > 3 ? TRIBUTARY_OK : kind > 1 ? TRIBUTARY_ABORTED : TRIBUTARY_INTERNAL;
 }
 
 static void free_resource(void *ctx, void *resource)
 {
-    (void)ctx;
+    struct round *round = ctx;
+    const unsigned key = ((struct resource *)resource)->key;
+
+    enter(round, key);
     free(resource);
+    leave(round, key);
 }
 
 static enum tributary_code operate(void *ctx, void *resource, struct tributary_status *status)
@@ -142,7 +151,7 @@ static enum tributary_code operate(void *ctx, void *resource, struct tributary_s
     enter(round, operation->key);
     operation->added = roll(&operation->random, 5) > 0;
     if (operation->added)
-        ++*(int64_t *)resource;
+        ((struct resource *)resource)->value++;
     if (roll(&operation->random, 20) == 0)
         nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
     leave(round, operation->key);
@@ -159,6 +168,9 @@ static void end(struct operation *operation, enum tributary_code code)
 
 static void on_done(void *ctx, const struct tributary_status *status)
 {
+    const struct operation *operation = ctx;
+
+    HOLDS(operation->round, !atomic_load(&operation->round->stopped));
     end(ctx, status->code);
 }
 

@@ -62,6 +62,17 @@ static void operate(const struct lead *lead, struct answer *answer)
         answer->failure = failure_of_operation(&status, answer->code);
 }
 
+static void free_resource(const struct shard *shard, struct resource *resource)
+{
+    const struct tributary_batch_options *options = &shard->batch->options;
+
+    if (resource->data && options->free)
+        options->free(options->ctx, resource->data);
+    free(resource);
+}
+
+/* However the save ends, the resource has served. It is freed before the report, with which the
+ * next batch of the key may begin. */
 static void save(const struct lead *lead, struct answer *answer)
 {
     const struct tributary_batch_options *options = &lead->shard->batch->options;
@@ -73,6 +84,7 @@ static void save(const struct lead *lead, struct answer *answer)
         options->save ? options->save(options->ctx, &call, lead->resource->data, &status) : TRIBUTARY_OK;
     if (answer->code != TRIBUTARY_OK)
         answer->failure = failure_of_save(&status, answer->code, batch_key(lead->batch));
+    free_resource(lead->shard, lead->resource);
 }
 
 /* Without the lock. The lead does not change meanwhile. */
@@ -88,6 +100,9 @@ static void perform(const struct lead *lead, struct answer *answer)
         break;
     case ACTION_SAVE:
         save(lead, answer);
+        break;
+    case ACTION_UNLOAD:
+        free_resource(lead->shard, lead->resource);
         break;
     case ACTION_NONE:
         break;
@@ -127,21 +142,40 @@ static void report(struct lead *lead, const struct answer *answer)
         batch_operated(&answer->operation->operation, ok);
         break;
     case ACTION_SAVE:
+        lead->resource = NULL;
         if (!ok)
             keep_failure(lead, answer->failure);
         batch_saved(lead->batch, save_result(answer->code));
+        break;
+    case ACTION_UNLOAD:
+        lead->resource = NULL;
+        batch_unloaded(lead->batch);
         break;
     case ACTION_NONE:
         break;
     }
 }
 
-/* With the lock: an operation that was cancelled before it could start. */
-static void withdraw(struct lead *lead)
+/* Whether what was to be done is not wanted any more: all who wanted it were cancelled or stopped
+ * meanwhile. With the lock. */
+static bool is_needless(const struct lead *lead)
 {
+    if (lead->action == ACTION_LOAD)
+        return !batch_needs_load(lead->batch);
+    return lead->action == ACTION_OPERATE && lead->operation->withdrawn;
+}
+
+/* With the lock. The lead may be freed meanwhile. */
+static void omit(struct lead *lead)
+{
+    const enum action action = lead->action;
     struct operation *operation = lead->operation;
 
     lead->action = ACTION_NONE;
+    if (action == ACTION_LOAD) {
+        batch_not_loaded(lead->batch);
+        return;
+    }
     batch_withdrawn(&operation->operation);
     operation_end_alone(operation, operation->ending);
 }
@@ -151,17 +185,21 @@ static void withdraw(struct lead *lead)
 static struct lead *step(struct lead *lead)
 {
     struct shard *shard = lead->shard;
-    const bool withdrawn = lead->action == ACTION_OPERATE && lead->operation->withdrawn;
     struct answer answer;
+    bool needless = false;
 
-    if (!withdrawn) {
-        shard_leave_and_end(shard);
+    lead->queued = true; /* those that end may cancel it */
+    shard_do_ends(shard);
+    lead->queued = false;
+    needless = is_needless(lead);
+    if (!needless) {
+        shard_leave(shard);
         perform(lead, &answer);
         shard_enter(shard);
     }
     shard->leading = lead;
-    if (withdrawn)
-        withdraw(lead);
+    if (needless)
+        omit(lead);
     else
         report(lead, &answer);
     lead = shard->leading;
@@ -181,12 +219,12 @@ static void run(struct job *job)
     struct shard *shard = lead->shard;
 
     shard_enter(shard);
-    lead->queued = false;
     for (unsigned i = 0; lead && i < TURN; i++)
         lead = step(lead);
     if (lead)
         queue(lead);
-    shard_leave_and_end(shard);
+    shard_do_ends(shard);
+    shard_leave(shard);
 }
 
 void lead_act(struct lead *lead, enum action action)
@@ -203,21 +241,10 @@ bool lead_is_about_to_run(const struct lead *lead, const struct operation *opera
            !operation->has_run;
 }
 
-static void free_resource(struct end *end)
-{
-    struct resource *resource = container_of(end, struct resource, end);
-    const struct tributary_batch_options *options = &end->shard->batch->options;
-
-    if (resource->data && options->free)
-        options->free(options->ctx, resource->data);
-    free(resource);
-}
-
 void lead_unload(struct lead *lead)
 {
-    struct resource *resource = lead->resource;
-
-    lead->resource = NULL;
-    if (resource)
-        shard_add_end(lead->shard, &resource->end, free_resource);
+    if (lead->resource)
+        lead_act(lead, ACTION_UNLOAD);
+    else
+        batch_unloaded(lead->batch); /* save() has freed it */
 }

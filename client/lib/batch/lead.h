@@ -9,13 +9,12 @@
 
 #include "client/lib/batch/shard.h"
 
-enum action { ACTION_NONE, ACTION_LOAD, ACTION_OPERATE, ACTION_SAVE };
+enum action { ACTION_NONE, ACTION_LOAD, ACTION_OPERATE, ACTION_SAVE, ACTION_UNLOAD };
 
 struct operation;
 
 /* What was loaded. */
 struct resource {
-    struct end end; /* frees it */
     void *data;
     alignas(max_align_t) unsigned char zeroes[]; /* where nothing loads it */
 };
@@ -25,7 +24,7 @@ struct lead {
     struct shard *shard;
     struct keyed_batch *batch;
     enum action action;
-    bool queued;
+    bool queued;                 /* no thread has begun with the action */
     struct operation *operation; /* of ACTION_OPERATE */
     struct resource *resource;
     struct tributary_status *failure; /* of the last load or save that failed */
@@ -34,10 +33,11 @@ struct lead {
 /* For the port: what is to be done next. With the shard's lock. */
 void lead_act(struct lead *lead, enum action action);
 
-/* Whether it is to start an operation that no thread has picked up yet. With the shard's lock. */
+/* Whether it is to start an operation that no thread has begun yet. With the shard's lock. */
 bool lead_is_about_to_run(const struct lead *lead, const struct operation *operation);
 
-/* Frees the resource, outside of the lock. With the shard's lock. */
+/* For the port: frees the resource outside of the lock, before anything else is done for its key.
+ * With the shard's lock. */
 void lead_unload(struct lead *lead);
 
 #endif

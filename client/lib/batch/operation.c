@@ -126,7 +126,8 @@ status_of(const struct operation *operation, const struct operation *first, stru
         set(status, (enum tributary_code)fault_code(FAULT_PROCESSOR_STOPPED),
             fault_reason_name(FAULT_PROCESSOR_STOPPED), fault_text(FAULT_PROCESSOR_STOPPED));
         return status;
-    case BATCH_LOST: /* batch_lost() is for workers of a service */
+    case BATCH_LOST:       /* batch_lost() is for workers of a service */
+    case BATCH_NOT_LOADED: /* without operations */
         break;
     }
     return status;

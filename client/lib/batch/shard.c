@@ -61,15 +61,13 @@ void shard_leave(struct shard *shard)
     pool_add_all(&batch->pool, &jobs);
 }
 
-void shard_leave_and_end(struct shard *shard)
+void shard_do_ends(struct shard *shard)
 {
     uint64_t done = 0;
     struct list ends;
 
-    if (list_empty(&shard->ends)) {
-        shard_leave(shard);
+    if (list_empty(&shard->ends))
         return;
-    }
     list_init(&ends);
     list_move_all(&shard->ends, &ends);
     shard_leave(shard);
@@ -82,7 +80,6 @@ void shard_leave_and_end(struct shard *shard)
     }
     shard_enter(shard);
     shard->ending -= done;
-    shard_leave(shard);
 }
 
 static void run_end(struct job *job)

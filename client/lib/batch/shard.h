@@ -2,7 +2,7 @@
  * must be done outside of the lock:
  *
  *   leads  batches that have something to do: jobs for the pool
- *   ends   callbacks after which nothing waits: a resource is freed, operations are reported
+ *   ends   what nothing waits for: operations are reported
  *
  * What is "led" is a batch for which a thread of the pool does one thing after another. */
 #ifndef TRIBUTARY_CLIENT_BATCH_SHARD_H
@@ -54,8 +54,9 @@ struct shard *shard_of(struct tributary_batch *batch, struct bytes key);
 void shard_enter(struct shard *shard);
 /* Leaves it, and gives all that is to be done to the pool. */
 void shard_leave(struct shard *shard);
-/* The same on a thread of the pool: it does what is in `ends` itself. */
-void shard_leave_and_end(struct shard *shard);
+/* A thread of the pool does what is in `ends` itself. With the lock; it is left meanwhile, if there
+ * is anything. */
+void shard_do_ends(struct shard *shard);
 
 /* With the lock. */
 void shard_add_end(struct shard *shard, struct end *end, void (*run)(struct end *end));

@@ -45,7 +45,7 @@ static void on_ended(void *ctx, struct keyed_batch *batch, struct list *operatio
         failure = lead->failure;
         if (shard->leading == lead)
             shard->leading = NULL;
-        if (records_wanted(&shard->batch->records))
+        if (outcome != BATCH_NOT_LOADED && records_wanted(&shard->batch->records))
             records_add(&shard->batch->records, record, outcome == BATCH_SAVED ? NULL : failure);
     }
     operations_end(shard, operations, outcome, failure);

@@ -58,13 +58,18 @@ static void on_save(void *ctx, struct keyed_batch *batch)
 
 static void on_unload(void *ctx, struct keyed_batch *batch)
 {
-    write_text(ctx, "unload %c; ", name_of(batch));
+    struct engine_fixture *fixture = ctx;
+
+    write_text(fixture, "unload %c; ", name_of(batch));
+    if (!fixture->unloads_late)
+        batch_unloaded(batch);
 }
 
 static void on_ended(void *ctx, struct keyed_batch *batch, struct list *operations,
                      enum batch_outcome outcome, const struct batch_record *record)
 {
-    static const char *const names[] = {"SAVED", "LOAD_FAILED", "SAVE_FAILED", "LOST", "STOPPED"};
+    static const char *const names[] = {"SAVED", "LOAD_FAILED", "SAVE_FAILED",
+                                        "LOST",  "STOPPED",     "NOT_LOADED"};
     struct engine_fixture *fixture = ctx;
 
     write_text(fixture, "end %c %s", name_of(batch), names[outcome]);
@@ -173,6 +178,11 @@ void fixture_operated(struct engine_fixture *fixture, unsigned number, bool ok)
 void fixture_saved(struct engine_fixture *fixture, const char *key, enum batch_save result)
 {
     batch_saved(fixture->batches[key[0] - 'a'], result);
+}
+
+void fixture_unloaded(struct engine_fixture *fixture, const char *key)
+{
+    batch_unloaded(fixture->batches[key[0] - 'a']);
 }
 
 void fixture_pass_ms(struct engine_fixture *fixture, int64_t ms)

@@ -23,6 +23,7 @@ struct engine_fixture {
     int64_t now_ns, wake_ns;
     unsigned stopped;
     enum fixture_answer load, operate, save;
+    bool unloads_late;
     struct keyed_batch *batches[FIXTURE_KEYS]; /* that load() was called for last, by key */
     struct fixture_operation operations[FIXTURE_OPERATIONS];
     char text[1 << 18];
@@ -45,6 +46,7 @@ bool fixture_cancel(struct engine_fixture *fixture, unsigned number);
 void fixture_loaded(struct engine_fixture *fixture, const char *key, bool ok);
 void fixture_operated(struct engine_fixture *fixture, unsigned number, bool ok);
 void fixture_saved(struct engine_fixture *fixture, const char *key, enum batch_save result);
+void fixture_unloaded(struct engine_fixture *fixture, const char *key);
 /* Moves the clock, and calls batch_engine_tick() at each time that the engine wants. */
 void fixture_pass_ms(struct engine_fixture *fixture, int64_t ms);
 

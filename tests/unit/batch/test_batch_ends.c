@@ -201,6 +201,93 @@ Test(batch_ends, B14_B15_B16_a_stop_ends_windows_and_waiters_at_once_and_waits_f
     fixture_close(&f);
 }
 
+Test(batch_ends, B15_a_stop_does_not_wait_between_two_attempts_to_load)
+{
+    fixture_open(&f, &(struct batch_settings){.window_ns = 10 * NS_PER_S,
+                                              .retry_load = true,
+                                              .retry_first_ns = 5 * NS_PER_S,
+                                              .max_operations = 1,
+                                              .max_reloads = 1});
+    f.load = f.operate = ANSWER_OK;
+    cr_assert_eq(fixture_run(&f, "a", 1), FAULT_NONE);
+    cr_assert_eq(fixture_run(&f, "b", 2), FAULT_NONE);
+    f.load = ANSWER_ERROR;
+    fixture_saved(&f, "a", BATCH_SAVE_CONFLICT);
+    fixture_saved(&f, "b", BATCH_SAVE_CONFLICT);
+    cr_assert_eq(fixture_run(&f, "c", 3), FAULT_NONE);
+    fixture_expect(&f, "load a; operate a 1; save a; load b; operate b 2; save b; "
+                       "unload a; load a; unload b; load b; load c;");
+    f.load = ANSWER_LATER;
+    batch_engine_stop(f.engine);
+    cr_assert_not_null(strstr(f.text, "load a; "));
+    cr_assert_not_null(strstr(f.text, "load b; "));
+    cr_assert_not_null(strstr(f.text, "end c STOPPED 3; "));
+    f.size = 0;
+    fixture_loaded(&f, "a", false); /* the last attempt */
+    fixture_loaded(&f, "b", true);
+    fixture_expect(&f, "end a LOAD_FAILED 1; operate b 2; save b;");
+    fixture_saved(&f, "b", BATCH_SAVE_OK);
+    fixture_expect(&f, "unload b; end b SAVED 2;");
+    cr_assert_eq(f.stopped, 1);
+    fixture_close(&f);
+}
+
+Test(batch_ends, B10_a_load_that_nobody_waits_for_is_left_out)
+{
+    fixture_open(&f, &(struct batch_settings){.retry_load = true});
+    cr_assert_eq(fixture_run(&f, "a", 1), FAULT_NONE);
+    cr_assert(batch_needs_load(f.batches[0]));
+    cr_assert(fixture_cancel(&f, 1));
+    cr_assert_not(batch_needs_load(f.batches[0]));
+    batch_not_loaded(f.batches[0]);
+    fixture_expect(&f, "load a; end a NOT_LOADED;");
+    cr_assert_eq(f.record_loads, 0);
+    cr_assert_eq(fixture_run(&f, "a", 2), FAULT_NONE);
+    fixture_loaded(&f, "a", false);
+    fixture_pass_ms(&f, 20);
+    cr_assert(fixture_cancel(&f, 2));
+    batch_not_loaded(f.batches[0]);
+    fixture_expect(&f, "load a; load a; end a LOAD_FAILED;");
+    cr_assert_eq(f.record_loads, 1);
+    fixture_close(&f);
+}
+
+Test(batch_ends, B25_the_next_batch_begins_when_the_resource_is_unloaded)
+{
+    fixture_open(&f, &(struct batch_settings){.window = BATCH_ADAPTIVE});
+    f.operate = f.save = ANSWER_OK;
+    f.unloads_late = true;
+    cr_assert_eq(fixture_run(&f, "a", 1), FAULT_NONE);
+    fixture_loaded(&f, "a", true);
+    cr_assert_eq(fixture_run(&f, "a", 2), FAULT_NONE);
+    fixture_expect(&f, "load a; operate a 1; save a; unload a;");
+    fixture_unloaded(&f, "a");
+    cr_assert(fixture_cancel(&f, 2));
+    fixture_loaded(&f, "a", true);
+    cr_assert_eq(fixture_run(&f, "a", 3), FAULT_NONE);
+    fixture_expect(&f, "end a SAVED 1; load a; unload a;");
+    fixture_unloaded(&f, "a");
+    f.unloads_late = false;
+    fixture_loaded(&f, "a", true);
+    fixture_expect(&f, "end a SAVED; load a; operate a 3; save a; unload a; end a SAVED 3;");
+    fixture_close(&f);
+}
+
+Test(batch_ends, a_batch_may_be_lost_between_two_attempts_to_load)
+{
+    fixture_open(&f, &(struct batch_settings){.retry_load = true});
+    cr_assert_eq(fixture_run(&f, "a", 1), FAULT_NONE);
+    fixture_loaded(&f, "a", false);
+    batch_lost(f.batches[0]);
+    fixture_expect(&f, "load a; end a LOST; load a;");
+    fixture_loaded(&f, "a", true);
+    fixture_operated(&f, 1, true);
+    f.save = ANSWER_OK;
+    fixture_pass_ms(&f, 100);
+    fixture_expect(&f, "operate a 1; save a; unload a; end a SAVED 1;");
+    fixture_close(&f);
+}
+
 Test(batch_ends, a_batch_that_is_lost_fails_what_started_and_the_rest_begins_anew)
 {
     fixture_open(&f, NULL);
@@ -209,7 +296,7 @@ Test(batch_ends, a_batch_that_is_lost_fails_what_started_and_the_rest_begins_ane
     cr_assert_eq(fixture_run(&f, "a", 2), FAULT_NONE);
     f.load = ANSWER_LATER;
     batch_lost(f.batches[0]);
-    fixture_expect(&f, "load a; operate a 1; unload a; end a LOST 1; load a;");
+    fixture_expect(&f, "load a; operate a 1; end a LOST 1; load a;");
     batch_lost(f.batches[0]);
     fixture_expect(&f, "end a LOST; load a;");
     f.operate = ANSWER_OK;
@@ -217,7 +304,7 @@ Test(batch_ends, a_batch_that_is_lost_fails_what_started_and_the_rest_begins_ane
     fixture_pass_ms(&f, 100);
     fixture_expect(&f, "operate a 2; save a;");
     batch_lost(f.batches[0]);
-    fixture_expect(&f, "unload a; end a LOST 2;");
+    fixture_expect(&f, "end a LOST 2;");
     fixture_close(&f);
 }
 

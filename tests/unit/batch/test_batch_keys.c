@@ -41,7 +41,7 @@ static void on_save(void *ctx, struct keyed_batch *batch)
 static void on_unload(void *ctx, struct keyed_batch *batch)
 {
     (void)ctx;
-    (void)batch;
+    batch_unloaded(batch);
 }
 
 static void on_ended(void *ctx, struct keyed_batch *batch, struct list *over, enum batch_outcome outcome,

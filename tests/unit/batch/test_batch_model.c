@@ -41,6 +41,8 @@ struct model_key {
     unsigned runs;     /* operations that run */
     unsigned failures; /* of loads in a row */
     bool late, lost, was_saved, was_reloaded;
+    bool unloading; /* unload() was called, and not answered */
+    bool skipped;   /* the load */
     int64_t until_ns, deadline_ns;
     uint64_t reloads;
 };
@@ -120,7 +122,14 @@ static bool must_close(const struct model_key *key)
 static void report_load(struct model_key *key)
 {
     const bool ok = roll(5) > 0;
+    const bool needed = key->started.count > 0 || key->waiting.count > 0;
 
+    HOLDS(batch_needs_load(key->batch) == needed);
+    if (!needed && roll(2)) {
+        key->skipped = true;
+        batch_not_loaded(key->batch);
+        return;
+    }
     key->phase = ok ? OPEN : FAILED;
     key->failures = ok ? 0 : key->failures + 1;
     if (ok && key->started.count > 0) {
@@ -163,6 +172,12 @@ static void report_save(struct model_key *key)
     batch_saved(key->batch, key->save);
 }
 
+static void report_unload(struct model_key *key)
+{
+    key->unloading = false;
+    batch_unloaded(key->batch);
+}
+
 static void on_load(void *ctx, struct keyed_batch *batch)
 {
     struct model_key *key = key_of(batch);
@@ -175,7 +190,7 @@ static void on_load(void *ctx, struct keyed_batch *batch)
         key->until_ns = now + settings.window_ns;
         key->deadline_ns = now + settings.deadline_ns;
     } else {
-        HOLDS(key->batch == batch && (key->phase == FAILED || key->was_reloaded));
+        HOLDS(key->batch == batch && !key->unloading && (key->phase == FAILED || key->was_reloaded));
         HOLDS(key->phase != FAILED || (settings.retry_load && now < key->deadline_ns));
     }
     HOLDS(batch_deadline_ns(batch) == key->deadline_ns);
@@ -191,7 +206,8 @@ static void on_operate(void *ctx, struct keyed_batch *batch, struct batch_operat
     struct model_operation *operation = container_of(started, struct model_operation, operation);
 
     (void)ctx;
-    HOLDS(key->batch == batch && key->phase == OPEN && !operation->done && !operation->runs);
+    HOLDS(key->batch == batch && key->phase == OPEN && !key->unloading);
+    HOLDS(!operation->done && !operation->runs);
     HOLDS(key->runs == 0 || settings.pipelined);
     if (key->again) {
         HOLDS(key->again == operation);
@@ -226,14 +242,13 @@ static void on_unload(void *ctx, struct keyed_batch *batch)
     struct model_key *key = key_of(batch);
 
     (void)ctx;
-    HOLDS(key->batch == batch);
-    if (key->lost) {
-        HOLDS(key->phase == OPEN || key->phase == SAVING);
-        return;
-    }
+    HOLDS(key->batch == batch && !key->lost && !key->unloading);
     HOLDS(key->phase == SAVED || (key->phase == OPEN && key->started.count == 0 && must_close(key)));
     key->was_reloaded = key->phase == SAVED && key->save == BATCH_SAVE_CONFLICT && now < key->deadline_ns &&
                         key->reloads++ < settings.max_reloads;
+    key->unloading = true;
+    if (at_once)
+        report_unload(key);
 }
 
 /* Whether a load that failed may be the last attempt. */
@@ -244,13 +259,15 @@ static bool may_give_up(const struct model_key *key)
     for (unsigned i = 1; i < key->failures && wait_ns < settings.retry_max_ns; i++)
         wait_ns *= 2;
     return !settings.retry_load || now + MIN_OF(wait_ns, settings.retry_max_ns) >= key->deadline_ns ||
-           (key->started.count == 0 && key->waiting.count == 0);
+           (key->started.count == 0 && key->waiting.count == 0) || stopping;
 }
 
 static void check_outcome(const struct model_key *key, enum batch_outcome outcome)
 {
     if (key->lost)
         HOLDS(outcome == BATCH_LOST);
+    else if (key->skipped)
+        HOLDS(outcome == (key->failures > 0 ? BATCH_LOAD_FAILED : BATCH_NOT_LOADED));
     else if (key->phase == FAILED)
         HOLDS(outcome == BATCH_LOAD_FAILED && may_give_up(key));
     else if (key->phase == SAVED)
@@ -283,7 +300,7 @@ static void on_ended(void *ctx, struct keyed_batch *batch, struct list *ended, e
         end_all(&key->waiting, ended);
         return;
     }
-    HOLDS(!key->was_reloaded || key->lost);
+    HOLDS(key->lost || (!key->was_reloaded && !key->unloading));
     HOLDS(key->batch == batch && record->outcome == outcome && record->operations == key->started.count);
     HOLDS(record->saves > 0 || key->started.count == 0 || outcome == BATCH_LOST);
     check_outcome(key, outcome);
@@ -326,10 +343,10 @@ static void check_quiet(void)
         alive += key->batch || key->waiting.count > 0;
         HOLDS(!stopping || key->waiting.count == 0);
         HOLDS(key->batch || key->waiting.count == 0 || begun == settings.max_batches);
-        HOLDS(key->phase != SAVED);
-        HOLDS(key->phase != FAILED ||
-              (settings.retry_load && now < key->deadline_ns && wake > now && wake < key->deadline_ns));
-        HOLDS(key->phase != OPEN || (key->runs > 0 && !settings.pipelined) ||
+        HOLDS(key->phase != SAVED || key->unloading);
+        HOLDS(key->phase != FAILED || (settings.retry_load && !stopping && now < key->deadline_ns &&
+                                       wake > now && wake < key->deadline_ns));
+        HOLDS(key->phase != OPEN || key->unloading || (key->runs > 0 && !settings.pipelined) ||
               (!must_close(key) && !key->waiting.first && wake <= key->until_ns));
     }
     batch_engine_stats(engine, &stats);
@@ -396,11 +413,13 @@ static void report_one(struct model_key *key)
         report_operation(key);
     else if (key->phase == SAVING)
         report_save(key);
+    else if (key->unloading)
+        report_unload(key);
 }
 
 static void lose_one(struct model_key *key)
 {
-    if (key->phase != LOADING && key->phase != OPEN && key->phase != SAVING)
+    if (key->phase == NONE) /* FAILED: between two attempts */
         return;
     key->lost = true;
     batch_lost(key->batch);
@@ -485,7 +504,7 @@ static void run_schedule(void)
     if (roll(2))
         batch_engine_stop((stopping = true, engine));
     for (unsigned i = 0; i < KEYS; i++)
-        while (keys[i].phase == LOADING || keys[i].runs > 0 || keys[i].phase == SAVING)
+        while (keys[i].phase == LOADING || keys[i].runs > 0 || keys[i].phase == SAVING || keys[i].unloading)
             report_one(&keys[i]);
     pass(100 * settings.deadline_ns);
     check_quiet();

@@ -154,9 +154,17 @@ static void free_balance(void *ctx, void *resource)
 {
     struct batch_fixture *fixture = ctx;
 
+    const bool loaded = !fixture->options.resource_bytes; /* else its key is not known */
+    const unsigned key = loaded ? ((struct balance *)resource)->key : 0;
+
     atomic_fetch_add(&fixture->frees, 1);
-    if (!fixture->options.resource_bytes)
-        free(resource);
+    if (!loaded)
+        return;
+    enter(fixture, key);
+    if (key == 0)
+        gate_pass(&fixture->free_gate);
+    free(resource);
+    leave(fixture, key);
 }
 
 void batch_fixture_open(struct batch_fixture *fixture)
@@ -166,6 +174,7 @@ void batch_fixture_open(struct batch_fixture *fixture)
 
     gate_init(&fixture->load_gate);
     gate_init(&fixture->save_gate);
+    gate_init(&fixture->free_gate);
     gate_init(&fixture->run_gate);
     if (!options->resource_bytes)
         options->load = load;

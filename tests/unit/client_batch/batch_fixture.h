@@ -35,6 +35,7 @@ struct batch_fixture {
     _Atomic int load_failures, save_failures;         /* so many times, then OK; negative: always */
     _Atomic int64_t deadline_of_load_ns, deadline_of_save_ns;
     struct gate load_gate, save_gate, run_gate;
+    struct gate free_gate;              /* of key 0 */
     int64_t load_wait_ns, save_wait_ns; /* how long they take */
     bool until_deadline;                /* load and save take until their deadline, and fail */
     _Atomic int running[FIXTURE_KEYS];  /* callbacks of a key at this moment; more than 1: `overlap` */

@@ -267,3 +267,103 @@ Test(client_batch_ends, B15_B16_a_stop_ends_the_window_and_returns_after_the_sav
     batch_fixture_close(&f);
     cr_assert_eq(waits.runs, 0);
 }
+
+/* The thread that saved is in free(); the other one could load. */
+Test(client_batch_ends, B25_the_next_batch_of_a_key_loads_after_the_free_of_the_one_before)
+{
+    struct addition first = {.fixture = &f, .amount = 1}, second = {.fixture = &f, .amount = 1};
+    struct addition other = {.fixture = &f, .amount = 1, .key = 1};
+
+    f.options = (struct tributary_batch_options){.threads = 2, .window = TRIBUTARY_BATCH_ADAPTIVE};
+    batch_fixture_open(&f);
+    gate_close(&f.save_gate);
+    gate_close(&f.free_gate);
+    cr_assert_eq(addition_submit(&first), TRIBUTARY_OK);
+    gate_await(&f.save_gate, 1);
+    cr_assert_eq(addition_submit(&second), TRIBUTARY_OK);
+    gate_open(&f.save_gate);
+    gate_await(&f.free_gate, 1);
+    cr_assert_eq(addition_run(&other), TRIBUTARY_OK); /* a load of key 0 would come first */
+    cr_assert_eq(f.loads, 2);
+    gate_open(&f.free_gate);
+    EVENTUALLY(second.done);
+    batch_fixture_close(&f);
+    cr_assert_eq(f.frees, 3);
+    cr_assert_eq(f.stored[0], 2);
+}
+
+/* Its only operation is cancelled while it loads: nothing is saved, and stop is not the thread that
+ * frees. */
+Test(client_batch_ends, B25_a_resource_that_nobody_used_is_freed_before_the_next_load)
+{
+    struct tributary_batch_cancel *cancel = tributary_batch_cancel_new();
+    struct addition first = {.fixture = &f, .amount = 1, .cancel = cancel};
+    struct addition second = {.fixture = &f, .amount = 1};
+    struct addition other = {.fixture = &f, .amount = 1, .key = 1};
+
+    f.options = (struct tributary_batch_options){.threads = 2, .window = TRIBUTARY_BATCH_ADAPTIVE};
+    batch_fixture_open(&f);
+    gate_close(&f.load_gate);
+    gate_close(&f.free_gate);
+    cr_assert_eq(addition_submit(&first), TRIBUTARY_OK);
+    gate_await(&f.load_gate, 1);
+    tributary_batch_cancel(cancel);
+    gate_open(&f.load_gate);
+    gate_await(&f.free_gate, 1);
+    cr_assert_eq(addition_submit(&second), TRIBUTARY_OK);
+    cr_assert_eq(addition_run(&other), TRIBUTARY_OK);
+    cr_assert_eq(f.loads, 2);
+    gate_open(&f.free_gate);
+    EVENTUALLY(second.done && first.done);
+    cr_assert_eq(first.status.code, TRIBUTARY_CANCELLED);
+    batch_fixture_close(&f);
+    cr_assert_eq(f.stored[0], 1);
+    tributary_batch_cancel_free(cancel);
+}
+
+static uint64_t waiters(void)
+{
+    struct tributary_batch_stats stats;
+
+    tributary_batch_stats(f.batch, &stats);
+    return stats.waiters;
+}
+
+/* The only thread loads key 0; the other keys have not come to their loads. */
+Test(client_batch_ends, B10_B15_a_key_whose_operations_have_all_ended_is_not_loaded)
+{
+    struct tributary_batch_cancel *cancel = tributary_batch_cancel_new();
+    struct addition additions[FIXTURE_KEYS];
+    struct tributary_batch_observer *observer = NULL;
+    struct tributary_batch_record record;
+    pthread_t stopper;
+    struct batch_fixture *fixture = &f;
+
+    f.options.threads = 1;
+    batch_fixture_open(&f);
+    cr_assert_eq(tributary_batch_observe(f.batch, 0, &observer, NULL), TRIBUTARY_OK);
+    gate_close(&f.load_gate);
+    for (unsigned i = 0; i < FIXTURE_KEYS; i++) {
+        additions[i] = (struct addition){
+            .fixture = &f, .key = i, .amount = 1, .cancel = i > 0 && i < FIXTURE_KEYS / 2 ? cancel : NULL};
+        cr_assert_eq(addition_submit(&additions[i]), TRIBUTARY_OK);
+        gate_await(&f.load_gate, 1);
+    }
+    tributary_batch_cancel(cancel);
+    cr_assert_eq(
+        pthread_create(&stopper, NULL, (void *(*)(void *))(void *)tributary_batch_stop, fixture->batch), 0);
+    EVENTUALLY(waiters() == 0);
+    gate_open(&f.load_gate);
+    pthread_join(stopper, NULL);
+    for (unsigned i = 0; i < FIXTURE_KEYS; i++)
+        cr_assert_eq(additions[i].status.code,
+                     i > 0 && i < FIXTURE_KEYS / 2 ? TRIBUTARY_CANCELLED : TRIBUTARY_UNAVAILABLE);
+    cr_assert_eq(f.loads, 1);
+    cr_assert_eq(tributary_batch_record_next(observer, 0, &record), TRIBUTARY_OK);
+    cr_assert_str_eq(record.key, "0");
+    cr_assert_eq(tributary_batch_record_next(observer, 0, &record), TRIBUTARY_UNAVAILABLE);
+    tributary_batch_observer_free(observer);
+    batch_fixture_close(&f);
+    cr_assert_eq(f.runs + f.saves, 0);
+    tributary_batch_cancel_free(cancel);
+}

@@ -3,9 +3,10 @@
  * of <tributary/tributary.h>; a program may also include it alone. docs/batch.md has an example.
  *
  * Threads. Any thread may call any function. load(), save(), free(), operate() and done() run on
- * threads of the batch processor, with no lock held. For one key they run one at a time; keys run
- * side by side. A callback that blocks holds up its own key and one thread, and nothing else: give
- * a processor as many `threads` as may block at a time. */
+ * threads of the batch processor, with no lock held. For one key load(), save(), free() and
+ * operate() run one at a time; keys run side by side. done() may run beside any of them, of its own
+ * key too, and beside other done(). A callback that blocks holds up its own key and one thread, and
+ * nothing else: give a processor as many `threads` as may block at a time. */
 #ifndef TRIBUTARY_BATCH_H
 #define TRIBUTARY_BATCH_H
 

@@ -38,8 +38,9 @@ struct tributary_batch_options {
      * means a conflict: the store has another state than what was loaded. */
     enum tributary_code (*save)(void *ctx, const struct tributary_batch_call *call, void *resource,
                                 struct tributary_status *status);
-    /* Frees it at last; not one that is NULL. One of `resource_bytes` is freed by the library: then
-     * it only frees what operations have put into it. NULL: nothing is freed. */
+    /* Frees it at last, before the next batch of its key loads; not one that is NULL. One of
+     * `resource_bytes` is freed by the library: then it only frees what operations have put into
+     * it. NULL: nothing is freed. */
     void (*free)(void *ctx, void *resource);
     void *ctx; /* of these three */
 
