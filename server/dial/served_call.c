@@ -21,6 +21,7 @@ struct served_call {
     struct list ends;              /* struct served_end, oldest first */
     uint32_t behind;               /* of `links` */
     uint32_t join_count, expected; /* upstreams, since the call began */
+    bool is_expecting;             /* `expected` is known */
     bool is_claimed;               /* an upstream has the one answer */
     uint64_t number;               /* of `message`; 0: the first one, which is not here */
     struct shared_bytes *message;  /* the latest; NULL: there is none */
@@ -156,6 +157,7 @@ void served_call_expect(struct served_call *call, uint32_t count)
 {
     pthread_mutex_lock(&call->lock);
     call->expected = count;
+    call->is_expecting = true;
     pthread_mutex_unlock(&call->lock);
 }
 
@@ -198,6 +200,8 @@ bool served_call_send(struct served_call *call, struct shared_bytes *message)
     list_each(node, next, &call->links) {
         struct served_link *link = container_of(node, struct served_link, link);
 
+        if (link->is_late)
+            continue;
         link->is_behind = true;
         call->behind++;
         link->wake(link);
@@ -279,9 +283,21 @@ void served_link_join(struct served_link *link, struct served_call *call)
     pthread_mutex_lock(&call->lock);
     list_append(&call->links, &link->link);
     link->next = call->number + 1;
-    link->is_behind = true;
-    call->behind++;
+    link->is_late = call->is_expecting && call->join_count >= call->expected;
+    link->is_behind = !link->is_late;
+    call->behind += link->is_behind;
     call->join_count++;
+    pthread_mutex_unlock(&call->lock);
+}
+
+void served_link_accepted(struct served_link *link)
+{
+    struct served_call *call = link->call;
+
+    pthread_mutex_lock(&call->lock);
+    if (link->is_late)
+        link->next = call->number + 1;
+    link->is_late = false;
     pthread_mutex_unlock(&call->lock);
 }
 

@@ -47,6 +47,7 @@ struct served_link {
     struct list link;
     uint64_t next;  /* the number of its next message */
     bool is_behind; /* it has not sent the latest message yet */
+    bool is_late;   /* it was not there from the beginning, and is not accepted yet */
 };
 
 struct served_call_params {
@@ -92,8 +93,11 @@ void served_end_free(struct served_end *end); /* NULL is allowed */
 
 /* The one answer of a unary call. Whether it is that of this upstream: the first one that asks. */
 MUST_CHECK bool served_link_claim(struct served_link *link);
-/* Loop. It counts as behind until it has sent the first message. */
+/* Loop. It counts as behind until it has sent the first message. One that joins beyond those that
+ * are expected does not: nobody waits for it, and what is sent until then is not for it. */
 void served_link_join(struct served_link *link, struct served_call *call);
+/* Its thread. The upstream has accepted it; before served_link_sent(). */
+void served_link_accepted(struct served_link *link);
 /* Its thread. The next message after the first one; a reference of the caller's. NULL: there is
  * none now. */
 struct shared_bytes *served_link_next(struct served_link *link);

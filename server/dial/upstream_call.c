@@ -130,6 +130,8 @@ static void accept(struct upstream *upstream)
         return;
     upstream->accepted = true;
     connection_accepted(upstream->connection, &upstream->in_connection);
+    if (is_served(upstream))
+        served_link_accepted(&upstream->served);
     upstream->waits_since_ns = clock_mono_ns();
     upstream_set_timer(upstream);
     upstream_retain(upstream);

@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Upstreams that come back during a fan-in call (docs/fan-in.md, rule 8)."""
+import socket
 import time
 
 import grpc
@@ -54,6 +55,45 @@ class Rejoin(WithFanIn):
         self.upstream(address=down.address).wait_calls(1).send(b"late")
         self.assertEqual(call.wait(1), [b"late"])
         two.end()
+
+    def test_the_others_get_messages_while_one_cannot_be_reached(self):
+        serve = METHOD + ",requests=many,end=partial-ok,rejoin=yes"
+        first, second = (self.serving(name, [serve], **QUICK) for name in ("first", "second"))
+        call = self.call(b"ask", half_close=False)
+        two = (first.wait_calls(1), second.wait_calls(1))[1]
+        first.stop()
+        with socket.create_server(("127.0.0.1", first.port), reuse_port=True) as hole:
+            with hole.accept()[0]:  # nothing is answered there
+                began = time.monotonic()
+                for number in range(5):
+                    call.send(b"%d" % number)
+                    eventually(lambda number=number: len(two.requests) == number + 2, "the next message")
+                self.assertLess(time.monotonic() - began, 5)
+        again = self.upstream(address=first.address)
+        there = again.wait_calls(1)
+        there.send(b"here")
+        call.wait(1)
+        call.send(b"late").half_close()
+        eventually(lambda: there.requests == [b"ask", b"late"] and there.closed, "what follows")
+        eventually(lambda: two.requests[-1] == b"late" and two.closed, "the same for the other one")
+        there.end()
+        two.end()
+        self.assertEqual(call.wait_end(), CODE.OK)
+
+    def test_the_half_close_passes_one_that_cannot_be_reached(self):
+        serve = METHOD + ",requests=many,end=partial-ok,rejoin=yes"
+        first, second = (self.serving(name, [serve], **QUICK) for name in ("first", "second"))
+        call = self.call(b"ask", half_close=False)
+        two = (first.wait_calls(1), second.wait_calls(1))[1]
+        first.stop()
+        with socket.create_server(("127.0.0.1", first.port), reuse_port=True) as hole:
+            with hole.accept()[0]:
+                began = time.monotonic()
+                call.send(b"last").half_close()
+                eventually(lambda: two.closed and two.requests[-1] == b"last", "the half-close")
+                self.assertLess(time.monotonic() - began, 5)
+        two.end()
+        self.assertEqual(call.wait_end(), CODE.OK)
 
     def test_each_failure_is_counted(self):
         call, first, _, two = self.two()
