@@ -156,13 +156,33 @@ void operation_report_early(struct operation *operation, enum ending ending)
     operation->waiter = NULL;
 }
 
+/* Reports those that a thread waits for. */
+static void report_to_waiters(struct operation *first)
+{
+    if (first->waiter)
+        report(first, first);
+    list_each(node, next, &first->together) {
+        struct operation *operation = container_of(node, struct operation, operation.node);
+
+        if (!operation->waiter)
+            continue;
+        list_remove(node);
+        report(operation, first);
+        operation_release(operation);
+    }
+}
+
+/* Threads that wait come first: done() may block. */
 static void report_all(struct end *end)
 {
     struct operation *first = container_of(end, struct operation, end);
     struct tributary_status *failure = first->failure;
+    const bool waited_for = first->waiter;
 
     list_remove(&first->operation.node);
-    report(first, first);
+    report_to_waiters(first);
+    if (!waited_for)
+        report(first, first);
     list_each(node, next, &first->together) {
         struct operation *operation = container_of(node, struct operation, operation.node);
 

@@ -176,6 +176,7 @@ void batch_fixture_open(struct batch_fixture *fixture)
     gate_init(&fixture->save_gate);
     gate_init(&fixture->free_gate);
     gate_init(&fixture->run_gate);
+    gate_init(&fixture->done_gate);
     if (!options->resource_bytes)
         options->load = load;
     options->save = save;
@@ -214,6 +215,10 @@ static void on_done(void *ctx, const struct tributary_status *status)
 {
     struct addition *addition = ctx;
 
+    if (addition->done_gate)
+        gate_pass(addition->done_gate);
+    if (addition->done_cancels)
+        tributary_batch_cancel(addition->done_cancels);
     addition->status = *status;
     atomic_store(&addition->done, true);
 }

@@ -34,7 +34,7 @@ struct batch_fixture {
     _Atomic enum tributary_code load_code, save_code; /* what they answer */
     _Atomic int load_failures, save_failures;         /* so many times, then OK; negative: always */
     _Atomic int64_t deadline_of_load_ns, deadline_of_save_ns;
-    struct gate load_gate, save_gate, run_gate;
+    struct gate load_gate, save_gate, run_gate, done_gate;
     struct gate free_gate;              /* of key 0 */
     int64_t load_wait_ns, save_wait_ns; /* how long they take */
     bool until_deadline;                /* load and save take until their deadline, and fail */
@@ -54,6 +54,9 @@ struct addition {
     int64_t amount;
     enum tributary_code code; /* what the operation answers; it adds nothing where it is not OK */
     struct gate *gate;        /* it passes; NULL: none */
+    /* What its done() passes and cancels; NULL: nothing. */
+    struct gate *done_gate;
+    struct tributary_batch_cancel *done_cancels;
     _Atomic unsigned runs;
     _Atomic bool done;
     struct tributary_status status;

@@ -367,3 +367,56 @@ Test(client_batch_ends, B10_B15_a_key_whose_operations_have_all_ended_is_not_loa
     cr_assert_eq(f.runs + f.saves, 0);
     tributary_batch_cancel_free(cancel);
 }
+
+/* The only thread is busy, so none of the two has begun. The one that would be next is cancelled by
+ * the other one's done(). */
+Test(client_batch_ends, B11_a_done_cancels_the_operation_that_would_begin_next)
+{
+    struct tributary_batch_cancel *cancel = tributary_batch_cancel_new();
+    struct tributary_batch_cancel *next = tributary_batch_cancel_new();
+    struct addition open = {.fixture = &f, .amount = 1};
+    struct addition blocked = {.fixture = &f, .key = 1, .gate = &f.run_gate};
+    struct addition first = {.fixture = &f, .amount = 1, .cancel = cancel, .done_cancels = next};
+    struct addition second = {.fixture = &f, .amount = 1, .cancel = next};
+
+    f.options = (struct tributary_batch_options){.threads = 1, .window_ns = 3600 * INT64_C(1000000000)};
+    batch_fixture_open(&f);
+    cr_assert_eq(addition_submit(&open), TRIBUTARY_OK);
+    EVENTUALLY(open.runs == 1);
+    gate_close(&f.run_gate);
+    cr_assert_eq(addition_submit(&blocked), TRIBUTARY_OK);
+    gate_await(&f.run_gate, 1);
+    cr_assert_eq(addition_submit(&first), TRIBUTARY_OK);
+    cr_assert_eq(addition_submit(&second), TRIBUTARY_OK);
+    tributary_batch_cancel(cancel);
+    gate_open(&f.run_gate);
+    EVENTUALLY(first.done && second.done);
+    cr_assert_eq(second.status.code, TRIBUTARY_CANCELLED);
+    batch_fixture_close(&f);
+    cr_assert_eq(first.runs + second.runs, 0);
+    cr_assert_eq(f.stored[0], 1);
+    tributary_batch_cancel_free(cancel);
+    tributary_batch_cancel_free(next);
+}
+
+Test(client_batch_ends, a_done_that_blocks_does_not_hold_up_those_that_wait_for_their_outcome)
+{
+    struct addition blocks = {.fixture = &f, .amount = 1, .done_gate = &f.done_gate};
+    struct addition waits = {.fixture = &f, .amount = 1};
+
+    f.options = (struct tributary_batch_options){.threads = 1, .window = TRIBUTARY_BATCH_ADAPTIVE};
+    batch_fixture_open(&f);
+    gate_close(&f.load_gate);
+    gate_close(&f.done_gate);
+    cr_assert_eq(addition_submit(&blocks), TRIBUTARY_OK);
+    addition_start(&waits);
+    EVENTUALLY(waiters() == 2);
+    gate_open(&f.load_gate);
+    cr_assert_eq(addition_join(&waits), TRIBUTARY_OK);
+    gate_await(&f.done_gate, 1);
+    cr_assert_not(blocks.done);
+    gate_open(&f.done_gate);
+    batch_fixture_close(&f);
+    cr_assert_eq(blocks.status.code, TRIBUTARY_OK);
+    cr_assert_eq(f.saves, 1);
+}
