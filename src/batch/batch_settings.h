@@ -41,7 +41,7 @@ struct batch_settings {
     uint64_t max_bytes;      /* [16 MiB]; a larger operation is refused */
     /* Of one key: operations that have not started. */
     uint64_t max_waiters;       /* [100000] */
-    uint64_t max_waiting_bytes; /* [64 MiB] */
+    uint64_t max_waiting_bytes; /* [64 MiB]; one operation alone may have more, up to max_bytes */
     uint64_t max_keys;          /* keys that have a batch or a waiter [1000000] */
     _Atomic uint64_t *all_keys; /* the number of them, of several engines together; NULL: of one */
     uint64_t max_batches;       /* batches that have begun; other keys wait for their turn [max_keys] */

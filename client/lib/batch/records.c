@@ -46,25 +46,29 @@ static void put(struct tributary_batch_observer *observer, const struct tributar
     pthread_mutex_unlock(&observer->lock);
 }
 
-void records_add(struct records *records, const struct batch_record *record,
-                 const struct tributary_status *failure)
+void records_make(const struct batch_record *record, const struct tributary_status *failure,
+                  struct tributary_batch_record *record_out)
 {
     const int64_t ago_ns = clock_mono_ns() - record->started_ns;
-    struct tributary_batch_record made = {.key_size = record->key.size,
-                                          .started_unix_nano = (uint64_t)(clock_wall_ns() - ago_ns),
-                                          .operations = record->operations,
-                                          .load_ns = record->load_ns,
-                                          .save_ns = record->save_ns,
-                                          .total_ns = record->total_ns,
-                                          .loads = record->loads,
-                                          .saves = record->saves};
+    *record_out = (struct tributary_batch_record){.key_size = record->key.size,
+                                                  .started_unix_nano = (uint64_t)(clock_wall_ns() - ago_ns),
+                                                  .operations = record->operations,
+                                                  .load_ns = record->load_ns,
+                                                  .save_ns = record->save_ns,
+                                                  .total_ns = record->total_ns,
+                                                  .loads = record->loads,
+                                                  .saves = record->saves};
 
-    memcpy(made.key, record->key.data, record->key.size);
+    memcpy(record_out->key, record->key.data, record->key.size);
     if (failure)
-        made.status = *failure;
+        record_out->status = *failure;
+}
+
+void records_put(struct records *records, const struct tributary_batch_record *record)
+{
     pthread_mutex_lock(&records->lock);
     list_each(node, next, &records->observers)
-        put(container_of(node, struct tributary_batch_observer, node), &made);
+        put(container_of(node, struct tributary_batch_observer, node), record);
     pthread_mutex_unlock(&records->lock);
 }
 

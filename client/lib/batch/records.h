@@ -27,9 +27,11 @@ static inline bool records_wanted(const struct records *records)
     return atomic_load_explicit(&records->count, memory_order_relaxed) > 0;
 }
 
-/* Puts a record into every ring that has space. `failure` NULL: the batch is saved. */
-void records_add(struct records *records, const struct batch_record *record,
-                 const struct tributary_status *failure);
+/* Makes the record of a batch, and takes no lock. `failure` NULL: the batch is saved. */
+void records_make(const struct batch_record *record, const struct tributary_status *failure,
+                  struct tributary_batch_record *record_out);
+/* Puts a record into every ring that has space. */
+void records_put(struct records *records, const struct tributary_batch_record *record);
 
 /* No record follows. A second call does nothing. */
 void records_close(struct records *records);

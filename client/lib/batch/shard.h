@@ -2,7 +2,7 @@
  * must be done outside of the lock:
  *
  *   leads  batches that have something to do: jobs for the pool
- *   ends   what nothing waits for: operations are reported
+ *   ends   what nothing waits for: records are put into rings, operations are reported
  *
  * What is "led" is a batch for which a thread of the pool does one thing after another. */
 #ifndef TRIBUTARY_CLIENT_BATCH_SHARD_H

@@ -1,6 +1,8 @@
 /* shard_port.c - see shard_port.h. */
 #include "client/lib/batch/shard_port.h"
 
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "client/lib/batch/lead.h"
 
@@ -34,6 +36,35 @@ static void on_unload(void *ctx, struct keyed_batch *batch)
     lead_unload(batch_user(batch));
 }
 
+struct ended_record {
+    struct end end;
+    struct tributary_batch_record record;
+};
+
+static void put_record(struct end *end)
+{
+    struct ended_record *ended = container_of(end, struct ended_record, end);
+
+    records_put(&end->shard->batch->records, &ended->record);
+    free(ended);
+}
+
+/* The record is put into the rings without the shard's lock, before the operations are reported. */
+static void add_record(struct shard *shard, const struct batch_record *record,
+                       const struct tributary_status *failure)
+{
+    struct ended_record *ended = malloc(sizeof(*ended));
+    SCRATCH struct tributary_batch_record made;
+
+    if (ended) {
+        records_make(record, failure, &ended->record);
+        shard_add_end(shard, &ended->end, put_record);
+        return;
+    }
+    records_make(record, failure, &made); /* no memory: no record is lost */
+    records_put(&shard->batch->records, &made);
+}
+
 static void on_ended(void *ctx, struct keyed_batch *batch, struct list *operations,
                      enum batch_outcome outcome, const struct batch_record *record)
 {
@@ -46,7 +77,7 @@ static void on_ended(void *ctx, struct keyed_batch *batch, struct list *operatio
         if (shard->leading == lead)
             shard->leading = NULL;
         if (outcome != BATCH_NOT_LOADED && records_wanted(&shard->batch->records))
-            records_add(&shard->batch->records, record, outcome == BATCH_SAVED ? NULL : failure);
+            add_record(shard, record, outcome == BATCH_SAVED ? NULL : failure);
     }
     operations_end(shard, operations, outcome, failure);
 }

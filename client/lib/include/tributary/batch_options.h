@@ -60,7 +60,7 @@ struct tributary_batch_options {
     uint64_t max_operations;    /* of a batch; 10000 */
     uint64_t max_bytes;         /* of them; 16 MiB */
     uint64_t max_waiters;       /* operations of one key that have not started; 100000 */
-    uint64_t max_waiting_bytes; /* of them; 64 MiB */
+    uint64_t max_waiting_bytes; /* of them; 64 MiB; one alone may have more, up to max_bytes */
     uint64_t max_keys;          /* keys that have a batch or a waiter; 1000000 */
     uint64_t max_batches;       /* that have begun; other keys wait for their turn; max_keys */
     /* Operations are refused where a batch is full, or max_batches have begun. False: they wait. */
