@@ -128,6 +128,8 @@ static sqlite3 *open_bank(const char *path)
 
     for (int i = 0; i < ACCOUNTS; i++)
         bank.balances[i] = 10;
+    if (result == SQLITE_OK) /* for a lock of another process: half the deadline of load and save */
+        result = sqlite3_busy_timeout(db, 100);
     if (result == SQLITE_OK)
         result = sqlite3_exec(db, "CREATE TABLE banks (name TEXT PRIMARY KEY, balances BLOB, version INT)",
                               NULL, NULL, NULL);

@@ -102,6 +102,24 @@ Test(client_batch, B12_load_and_save_have_one_deadline_of_twice_the_window)
     batch_fixture_close(&f);
 }
 
+Test(client_batch, B13_a_deadline_ends_with_its_batch)
+{
+    struct addition first = {.fixture = &f, .amount = 1}, second = {.fixture = &f, .amount = 1};
+
+    f.options = (struct tributary_batch_options){.window = TRIBUTARY_BATCH_ADAPTIVE, .window_ns = MS};
+    batch_fixture_open(&f);
+    cr_assert_eq(addition_run(&first), TRIBUTARY_OK);
+
+    const int64_t deadline_ns = f.deadline_of_save_ns;
+
+    EVENTUALLY(fixture_now_ns() > deadline_ns); /* nobody is there to hear of it */
+    cr_assert_eq(addition_run(&second), TRIBUTARY_OK);
+    cr_assert_geq(f.deadline_of_load_ns, deadline_ns + 2 * MS, "the next batch has one of its own");
+    cr_assert_eq(f.deadline_of_load_ns, f.deadline_of_save_ns);
+    batch_fixture_close(&f);
+    cr_assert_eq(f.stored[0], 2);
+}
+
 Test(client_batch, B10_a_thousand_operations_at_a_time_run_one_after_another)
 {
     static struct addition additions[1000];
