@@ -10,11 +10,14 @@ void upstream_costs_init(struct upstream_costs *costs, struct loop *loop)
     costs->loop = loop;
     peer_charges_init(&costs->charges, COUNT_LIVE_UPSTREAM_BYTES, "upstream call", "upstream calls for");
     peer_charges_set_part(&costs->charges, PART_OF_BUDGET);
+    peer_charges_init(&costs->deflated, COUNT_LIVE_DEFLATED_BYTES, "message",
+                      "compressed messages of upstreams that wait for");
 }
 
 void upstream_costs_fini(struct upstream_costs *costs)
 {
     peer_charges_fini(&costs->charges);
+    peer_charges_fini(&costs->deflated);
 }
 
 enum fault_reason upstream_cost_add(struct upstream_costs *costs, struct upstream_cost *cost,

@@ -5,6 +5,9 @@
  * All peers together may keep half of the budget so, and one peer its share of that half
  * (base/peer_charge.h). What no consumer has asked for is charged to the budget alone.
  *
+ * Compressed messages of upstreams that wait (upstream_inflate.c) are a kind of their own: all
+ * together may keep an eighth of the budget, and those for one peer its share of that.
+ *
  * Threads: any. */
 #ifndef TRIBUTARY_SERVER_DIAL_UPSTREAM_COST_H
 #define TRIBUTARY_SERVER_DIAL_UPSTREAM_COST_H
@@ -16,6 +19,7 @@ struct loop;
 struct upstream_costs {
     struct loop *loop; /* for the settings */
     struct peer_charges charges;
+    struct peer_charges deflated; /* messages that wait */
 };
 
 void upstream_costs_init(struct upstream_costs *costs, struct loop *loop);

@@ -2,13 +2,12 @@
  * message, before anybody looks at it (inflate_turns.h).
  *
  * One message of a call waits at most, since the next one is not read before. Meanwhile the call is
- * pinned, so its end comes behind the message. What waits is in the memory budget, in a copy that
- * keeps no more memory than the message has. */
+ * pinned, so its end comes behind the message. What waits is charged (upstream_cost.h), in a copy
+ * that keeps no more memory than the message has. */
 #include "server/dial/upstream_inflate.h"
 
 #include <stdio.h>
 
-#include "base/budget.h"
 #include "grpc/inflate.h"
 #include "grpc/message_flag.h"
 #include "loop/loop.h"
@@ -63,37 +62,38 @@ static void on_inflate(struct inflate_work *work)
 {
     struct upstream *upstream = container_of(work, struct upstream, inflating);
     grpc_byte_buffer *message = upstream->deflated;
-    const uint64_t charged = upstream->deflated_bytes;
+    struct peer_charge charge = upstream->deflated_charge;
 
     upstream->deflated = NULL;
-    upstream->deflated_bytes = 0;
+    upstream->deflated_charge = (struct peer_charge){.count = NULL};
     if (!has_flag(upstream, FLAG_CANCEL))
         inflate_now(upstream, message);
     grpc_byte_buffer_destroy(message);
-    if (charged == 0)
+    if (!charge.count)
         return;
-    budget_give(COUNT_LIVE_DEFLATED_BYTES, charged);
+    peer_charge_give_back(&upstream->plan->costs->deflated, &charge);
     call_base_unpin(&upstream->call.base);
 }
 
-/* Its turn comes later. False: there is no memory for it. */
-static bool wait(struct upstream *upstream)
+/* Its turn comes later. FAULT_NONE, or MEMORY_BUDGET. */
+static enum fault_reason wait(struct upstream *upstream, struct fault *fault)
 {
+    struct upstream_costs *costs = upstream->plan->costs;
     const grpc_byte_buffer *message = upstream->deflated;
     const uint64_t bytes = message->data.raw.slice_buffer.length + sizeof(*message);
 
-    if (!budget_take(COUNT_LIVE_DEFLATED_BYTES, bytes))
-        return false;
+    if (peer_charge_add(&costs->deflated, loop_settings(costs->loop), &upstream->deflated_charge,
+                        upstream->payer, bytes, fault))
+        return fault->reason;
     grpc_slice copy = message_copy(message);
     grpc_byte_buffer *compact =
         grpc_raw_compressed_byte_buffer_create(&copy, 1, message->data.raw.compression);
     grpc_slice_unref(copy);
     grpc_byte_buffer_destroy(upstream->deflated);
     upstream->deflated = compact;
-    upstream->deflated_bytes = bytes;
     call_base_pin(&upstream->call.base);
     inflate_turns_add(&upstream->plan->thread->inflate_turns, &upstream->inflating);
-    return true;
+    return FAULT_NONE;
 }
 
 void upstream_inflate(struct upstream *upstream, grpc_byte_buffer **message)
@@ -102,11 +102,11 @@ void upstream_inflate(struct upstream *upstream, grpc_byte_buffer **message)
 
     upstream->deflated = *message;
     *message = NULL;
-    if (inflate_turns_run(&upstream->plan->thread->inflate_turns, &upstream->inflating) || wait(upstream))
+    if (inflate_turns_run(&upstream->plan->thread->inflate_turns, &upstream->inflating) ||
+        wait(upstream, &fault) == FAULT_NONE)
         return;
     grpc_byte_buffer_destroy(upstream->deflated);
     upstream->deflated = NULL;
-    fault_number(&fault, FAULT_MEMORY_BUDGET, "message", budget_used(), "bytes wait already");
     upstream_refuse(upstream, &fault);
 }
 

@@ -62,8 +62,8 @@ struct upstream {
     struct cq_timer timer;
     struct put_waiter waiter;
     struct inflate_work inflating;
-    grpc_byte_buffer *deflated; /* a message that is to be inflated; NULL: none is */
-    uint64_t deflated_bytes;    /* of the budget; 0: it does not wait */
+    grpc_byte_buffer *deflated;         /* a message that is to be inflated; NULL: none is */
+    struct peer_charge deflated_charge; /* nothing: it does not wait */
     struct task unblocked_task, accepted_task, ended_task;
     struct upstream_end end;
     struct upstream_cost cost; /* the wire thread's and the loop's by turns, like `end` */
