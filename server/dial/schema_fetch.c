@@ -248,7 +248,8 @@ static void ended(struct client_call *call, const struct client_call_end *end)
                  fault_code_name((enum fault_code)end->code), words);
         note_failure(fetch, text);
     }
-    leave_connection(fetch, !fetch->is_accepted || end->code == GRPC_STATUS_UNAVAILABLE);
+    leave_connection(fetch,
+                     !fetch->is_accepted || (end->code == GRPC_STATUS_UNAVAILABLE && !fetch->is_given_up));
     finish(fetch);
 }
 

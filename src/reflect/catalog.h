@@ -9,6 +9,8 @@
  *   no schema --a lookup--> being fetched --fetched--> has one --a new connection--> no schema
  *        ^                          `--failed--> has a failure, for a second --'
  *
+ * One that was fetched serves for five seconds at least, also over a new connection.
+ *
  * Threads: the loop, except what says otherwise. */
 #ifndef TRIBUTARY_REFLECT_CATALOG_H
 #define TRIBUTARY_REFLECT_CATALOG_H
@@ -62,7 +64,7 @@ struct catalog_entry {
     char name[CATALOG_TEXT + 1];
     struct schema *given, *fetched; /* NULL: there is none */
     bool is_fetching, serves_reflection;
-    int64_t failed_until_ns;
+    int64_t failed_until_ns, fetched_until_ns; /* it is not fetched again before both */
     char failure[CATALOG_TEXT];
     struct list waits; /* struct catalog_wait */
     struct catalog_offer *offers;

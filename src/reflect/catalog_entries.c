@@ -9,6 +9,8 @@
 
 /* An endpoint that has failed is not asked again at once. */
 #define FAILURE_NS NS_PER_S
+/* Nor one that has answered, however often its connections change. */
+#define FETCHED_NS (5 * NS_PER_S)
 
 void catalog_init(struct catalog *catalog, struct loop *loop)
 {
@@ -174,6 +176,7 @@ void catalog_fetched(struct catalog_entry *entry, struct schema *schema, const c
     schema_release(entry->fetched);
     entry->fetched = schema;
     entry->is_fetching = false;
+    entry->fetched_until_ns = schema && !failure ? clock_mono_ns() + FETCHED_NS : 0;
     entry->failed_until_ns = failure ? clock_mono_ns() + FAILURE_NS : 0;
     snprintf(entry->failure, sizeof(entry->failure), "%s", failure ? failure : "");
     catalog_wake(catalog, &entry->waits);

@@ -30,6 +30,11 @@ size_t catalog_entry_services(const struct catalog_entry *entry, struct bytes *s
     return count;
 }
 
+static bool is_current(const struct catalog_entry *entry)
+{
+    return entry->fetched_until_ns > clock_mono_ns() || entry->port->is_current(entry->ctx);
+}
+
 /* NULL: it must be fetched. */
 static struct schema *schema_for(const struct catalog_offer *offer, bool may_be_old)
 {
@@ -40,9 +45,7 @@ static struct schema *schema_for(const struct catalog_offer *offer, bool may_be_
         return NULL;
     if (declares(entry->given, service))
         return entry->given;
-    return declares(entry->fetched, service) && (may_be_old || entry->port->is_current(entry->ctx))
-               ? entry->fetched
-               : NULL;
+    return declares(entry->fetched, service) && (may_be_old || is_current(entry)) ? entry->fetched : NULL;
 }
 
 static struct schema *schema_of_service(const struct catalog_service *service, bool may_be_old)
@@ -108,14 +111,14 @@ static void note_failure(struct catalog_lookup *lookup, const struct catalog_ent
         snprintf(lookup->failure, sizeof(lookup->failure), "%.100s: %.140s", entry->name, entry->failure);
 }
 
-/* False: it has failed just now, or the lookup waits for enough others. */
+/* False: it has answered or failed just now, or the lookup waits for enough others. */
 static bool wait_for(struct catalog_lookup *lookup, struct catalog_entry *entry)
 {
     struct catalog_wait *wait = &lookup->waits[lookup->pending];
 
     if (waits_for(lookup, entry))
         return true;
-    if (entry->failed_until_ns > clock_mono_ns()) {
+    if (MAX_OF(entry->failed_until_ns, entry->fetched_until_ns) > clock_mono_ns()) {
         note_failure(lookup, entry);
         return false;
     }

@@ -174,7 +174,7 @@ class Fetched(WithReflection):
     def test_what_was_fetched_is_kept_until_a_connection_is_new(self):
         upstream = self.reflecting("a", TYPES, FEED)
         call = self.call()
-        there = upstream.wait_calls(1)
+        there, began = upstream.wait_calls(1), time.monotonic()
         for _ in range(3):
             self.client().files(file_containing_symbol="demo.Feed")
         self.assertEqual(len(upstream.metadata), 1, "one call of reflection")
@@ -183,8 +183,11 @@ class Fetched(WithReflection):
         upstream.files[1] = file("new.proto", imports=["demo/types.proto"], services=["Feed"])
         self.call()
         upstream.wait_calls(2)
-        self.assertEqual(self.client().files(file_containing_symbol="demo.Feed"),
-                         ["new.proto", "demo/types.proto"])
+        files = self.client().files
+        eventually(lambda: files(file_containing_symbol="demo.Feed") == ["new.proto", "demo/types.proto"],
+                   "after 5 s it is asked again")
+        self.assertGreater(time.monotonic() - began, 5)
+        self.assertEqual(len(upstream.metadata), 2)
 
     def test_many_clients_share_one_fetch(self):
         upstream = self.reflecting("a", TYPES, FEED)
@@ -276,9 +279,16 @@ class Hostile(WithReflection):
             yield
 
         self.answers(upstream, silent)
+        call = self.call(method=METHOD)
+        there = upstream.wait_calls(1)
         text, seconds = self.failure()
         self.assertIn("did not answer within 5 s", text)
         self.assertTrue(4 < seconds < 15, seconds)
+        there.send(b"on")
+        call.wait(1)
+        peer = there.context.peer()
+        self.call(method=METHOD)
+        self.assertEqual(upstream.wait_calls(2).context.peer(), peer, "the connection is kept")
 
     def test_wrong_answers_fail_at_once(self):
         circle = [file("a.proto", imports=["b.proto"], services=["Feed"]),
