@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/whole_characters.h"
 #include "event/field_reader.h"
 #include "event/field_write.h"
 #include "proto/field_numbers.h"
@@ -153,7 +154,8 @@ static void note_error(struct fetched_files *files, struct bytes error, struct b
             peer_words_copy(words, field.bytes);
     }
     quote_bytes(asked, WORDS_BYTES, name, sizeof(name));
-    snprintf(files->failure, sizeof(files->failure), "its reflection has no %.70s: %.50s", name, words);
+    snprintf(files->failure, sizeof(files->failure), "its reflection has no %.70s: %.*s", name,
+             whole_characters(words, 50), words);
 }
 
 bool fetched_files_add(struct fetched_files *files, struct bytes response, struct bytes asked)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/whole_characters.h"
 #include "grpc/client_call.h"
 #include "grpc/inflate.h"
 #include "grpc/slices.h"
@@ -70,7 +71,7 @@ static struct cq_thread *cq_of(const struct schema_fetch *fetch)
 
 static void note_failure(struct schema_fetch *fetch, const char *text)
 {
-    snprintf(fetch->files.failure, sizeof(fetch->files.failure), "%.150s", text);
+    snprintf(fetch->files.failure, sizeof(fetch->files.failure), "%.*s", whole_characters(text, 150), text);
 }
 
 /* ---- the end ---- */
@@ -97,7 +98,8 @@ static void make_schema(struct schema_fetch *fetch)
 
     if (set.size == 0 || schema_new("reflection", set, &fetch->schema, &fault) == FAULT_NONE)
         return;
-    snprintf(text, sizeof(text), "its reflection: %.60s %.70s", fault.bound, fault.value);
+    snprintf(text, sizeof(text), "its reflection: %.*s %.*s", whole_characters(fault.bound, 60), fault.bound,
+             whole_characters(fault.value, 70), fault.value);
     note_failure(fetch, text);
 }
 
@@ -244,8 +246,8 @@ static void ended(struct client_call *call, const struct client_call_end *end)
     }
     if (!fetch->is_complete && fetch->files.failure[0] == '\0') {
         peer_words_copy(words, slice_bytes(&end->message));
-        snprintf(text, sizeof(text), "its reflection has ended with %s: %.90s",
-                 fault_code_name((enum fault_code)end->code), words);
+        snprintf(text, sizeof(text), "its reflection has ended with %s: %.*s",
+                 fault_code_name((enum fault_code)end->code), whole_characters(words, 90), words);
         note_failure(fetch, text);
     }
     leave_connection(fetch,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/whole_characters.h"
 #include "reflect/catalog_internal.h"
 
 /* Endpoints of a service among which one is sought that has a schema already. */
@@ -108,7 +109,8 @@ static bool waits_for(const struct catalog_lookup *lookup, const struct catalog_
 static void note_failure(struct catalog_lookup *lookup, const struct catalog_entry *entry)
 {
     if (entry->failure[0] != '\0')
-        snprintf(lookup->failure, sizeof(lookup->failure), "%.100s: %.140s", entry->name, entry->failure);
+        snprintf(lookup->failure, sizeof(lookup->failure), "%.*s: %.*s", whole_characters(entry->name, 100),
+                 entry->name, whole_characters(entry->failure, 140), entry->failure);
 }
 
 /* False: it has answered or failed just now, or the lookup waits for enough others. */

@@ -234,6 +234,20 @@ class Fetched(WithReflection):
         code, text = self.client().error(file_containing_symbol="demo.Feed")
         self.assertIn("demo/types.proto", text)
 
+    def test_what_is_told_is_cut_between_characters(self):
+        for shift in range(2):
+            name = "x" * shift + "\u00e4" * 100
+            upstream = self.reflecting(name, versions=())
+            text = self.client().error(file_containing_symbol="demo.Feed")[1]
+            self.assertIn("\u00e4: its reflection has ended", text)
+            self.remove(name)
+            upstream = self.serving("a")
+            client = self.client()
+            client.send(file_containing_symbol="demo.Feed")
+            upstream.wait_calls(1).end(grpc.StatusCode.UNKNOWN, name)
+            self.assertIn("UNKNOWN: " + name[:40], next(client.call).error_response.error_message)
+            self.remove("a")
+
     def test_another_endpoint_is_asked_where_one_fails(self):
         self.reflecting("a", versions=())
         self.reflecting("b", TYPES, FEED)
