@@ -42,7 +42,12 @@ class Rounds(Endpoints):
         )
 
     def descriptors(self):
-        return len(os.listdir(f"/proc/{self.daemon.pid}/fd"))
+        """What the daemon has open: `socket:[17]`, `anon_inode:[eventfd]`."""
+        folder, found = f"/proc/{self.daemon.pid}/fd", []
+        for name in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):
+                found.append(os.readlink(f"{folder}/{name}"))
+        return found
 
     def release(self, upstreams, live, descriptors):
         """Expects that nothing is left of any endpoint."""
@@ -51,7 +56,11 @@ class Rounds(Endpoints):
         names = ("live.endpoints", "live.activations", "live.producers", "live.upstream_bytes")
         left = lambda: [name for name in names if self.daemon.live()[name] > live[name]]
         eventually(lambda: not left(), f"as before: {live}")
-        eventually(lambda: self.descriptors() <= descriptors + 1, f"{descriptors} descriptors as before")
+        try:
+            eventually(lambda: len(self.descriptors()) <= len(descriptors) + 1, "descriptors as before")
+        except AssertionError as error:
+            new = [each for each in self.descriptors() if each not in descriptors]
+            raise AssertionError(f"{error}: {len(descriptors)}; new are {new}") from None
 
     def test_A16_rounds_cost_the_same_and_leave_nothing(self):
         upstream, admin = self.upstream(), self.daemon.admin()
