@@ -3,11 +3,12 @@
 import queue
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool
+from google.protobuf import descriptor_pb2
 
 from harness.case import Case, main
 from harness.daemon import PATIENCE
 from harness.protos import POOL, PROTO, Package
+from harness.reflection import pool_of
 
 SERVICES = {
     "tributary.v1.Publisher",
@@ -47,28 +48,11 @@ class Reflection(Case):
             for service in sorted(SERVICES):
                 answer, = self.answers(package, {"file_containing_symbol": service})
                 self.assertFalse(answer.HasField("error_response"), answer)
-                pool = self.pool_of(answer)
+                pool = pool_of(answer)
                 found, ours = pool.FindServiceByName(service), POOL.FindServiceByName(service)
                 self.assertEqual(
                     [method.name for method in found.methods], [method.name for method in ours.methods]
                 )
-
-    @staticmethod
-    def pool_of(answer):
-        files = [
-            descriptor_pb2.FileDescriptorProto.FromString(each)
-            for each in answer.file_descriptor_response.file_descriptor_proto
-        ]
-        pool, known = descriptor_pool.DescriptorPool(), set()
-        while files:
-            ready = [file for file in files if known.issuperset(file.dependency)]
-            if not ready:
-                raise AssertionError(f"files are missing: {[list(file.dependency) for file in files]}")
-            for file in ready:
-                pool.Add(file)
-                known.add(file.name)
-                files.remove(file)
-        return pool
 
     def test_symbols_of_every_kind_are_found(self):
         symbols = ["tributary.v1.Event", "tributary.v1.Publisher.Publish", "tributary.v1.Overflow",

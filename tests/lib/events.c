@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/splitmix.h"
 #include "event/varint.h"
 
 struct bytes text_of(const char *text)
@@ -108,14 +109,9 @@ struct chunk *sample_chunk(uint32_t count, const char *topic, size_t data_size)
     return chunk;
 }
 
-/* This is splitmix64. */
 uint64_t dice_roll(struct dice *dice, uint64_t sides)
 {
-    uint64_t z = dice->state += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (z ^ (z >> 31)) % sides;
+    return splitmix64(&dice->state) % sides;
 }
 
 struct dice dice_new(const char *test)

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/splitmix.h"
 #include "base/threads.h"
 #include "event/encode.h"
 #include "flow/chan.h"
@@ -72,14 +73,9 @@ struct round {
         }                                                                                                    \
     } while (0)
 
-/* splitmix64 */
 static uint32_t roll(uint64_t *random, uint32_t sides)
 {
-    uint64_t z = *random += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (uint32_t)((z ^ (z >> 31)) % sides);
+    return (uint32_t)(splitmix64(random) % sides);
 }
 
 static void flag_init(struct flag *flag)

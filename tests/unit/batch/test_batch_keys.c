@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/splitmix.h"
 #include "batch/batch_engine.h"
 
 #define KEYS 1000000.0
@@ -94,14 +95,9 @@ static void begin(struct batch_settings settings)
                               64);
 }
 
-/* splitmix64 */
 static double draw(uint64_t *random)
 {
-    uint64_t z = *random += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (double)((z ^ (z >> 31)) >> 11) / (double)(UINT64_C(1) << 53);
+    return (double)(splitmix64(random) >> 11) / (double)(UINT64_C(1) << 53);
 }
 
 /* Runs all of them, a hundred in a millisecond. Returns the most keys that were alive. */

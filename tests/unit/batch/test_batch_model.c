@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/splitmix.h"
 #include "batch/batch_engine.h"
 
 #define SCHEDULES 20000
@@ -65,14 +66,9 @@ static bool stopping, at_once;
         }                                                                                                    \
     } while (0)
 
-/* splitmix64 */
 static unsigned roll(unsigned sides)
 {
-    uint64_t z = random_state += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (unsigned)((z ^ (z >> 31)) % sides);
+    return (unsigned)(splitmix64(&random_state) % sides);
 }
 
 static void push(struct queue *queue, struct model_operation *operation)

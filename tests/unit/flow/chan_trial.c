@@ -1,6 +1,7 @@
 /* chan_trial.c - a channel and its model, side by side. */
 #include "chan_trial.h"
 
+#include "base/splitmix.h"
 #include "flow/chan_batch.h"
 #include "flow/chan_stats.h"
 #include "flow/feed.h"
@@ -8,14 +9,9 @@
 #include "flow/totals.h"
 #include "lib/chunks.h"
 
-/* splitmix64 */
 uint32_t trial_roll(struct trial *trial, uint32_t sides)
 {
-    uint64_t z = trial->random += UINT64_C(0x9e3779b97f4a7c15);
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return (uint32_t)((z ^ (z >> 31)) % sides);
+    return (uint32_t)(splitmix64(&trial->random) % sides);
 }
 
 static void count_readable(void *ctx)

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/splitmix.h"
+
 #define MAX_IMAGES 16
 #define MAX_PATH_BYTES 512
 #define SECTOR 512u
@@ -398,25 +400,15 @@ bool power_sync_waits(void)
     return sync_waits;
 }
 
-static uint64_t next_random(uint64_t *state)
-{
-    *state += 0x9e3779b97f4a7c15;
-    uint64_t z = *state;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-}
-
 /* Some sectors of a write, as they were or as garbage. */
 static void apply_sectors(struct image *image, struct change *change, uint64_t *random)
 {
     for (size_t at = 0; at < change->size; at += SECTOR) {
         const size_t size = change->size - at < SECTOR ? change->size - at : SECTOR;
-        const uint64_t choice = next_random(random) % 8;
+        const uint64_t choice = splitmix64(random) % 8;
 
         if (choice == 0)
-            memset(change->data + at, (int)(next_random(random) & 0xff), size);
+            memset(change->data + at, (int)(splitmix64(random) & 0xff), size);
         if (choice < 5)
             image_write(image, change->offset + (int64_t)at, change->data + at, size);
     }
@@ -426,10 +418,10 @@ enum kept { KEEP_NONE, KEEP_ALL, KEEP_SOME, KEEP_SECTORS };
 
 static void lose_some(struct image *image, uint64_t *random)
 {
-    const enum kept kept = (enum kept)(next_random(random) % 4);
+    const enum kept kept = (enum kept)(splitmix64(random) % 4);
 
     for (struct change *change = image->first; change; change = change->next) {
-        if (kept == KEEP_NONE || (kept != KEEP_ALL && next_random(random) % 2 == 0))
+        if (kept == KEEP_NONE || (kept != KEEP_ALL && splitmix64(random) % 2 == 0))
             continue;
         if (kept == KEEP_SECTORS && !change->is_size)
             apply_sectors(image, change, random);
@@ -460,7 +452,7 @@ void power_return(uint64_t seed)
         lose_some(&images[i], &random);
         snprintf(path, sizeof(path), "%s-shm", images[i].path);
         (void)unlink(path);
-        if ((images[i].is_new || images[i].is_removed) && next_random(&random) % 2 == 0)
+        if ((images[i].is_new || images[i].is_removed) && splitmix64(&random) % 2 == 0)
             (void)unlink(images[i].path);
         else if (access(images[i].path, F_OK) == 0 || images[i].is_removed)
             write_file(&images[i]);
