@@ -1,10 +1,8 @@
 /* why_all.c - see why_all.h. */
 #include "client/tool/why_all.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
-#include "client/tool/exits.h"
 #include "client/tool/explanation.h"
 #include "client/tool/link.h"
 #include "client/tool/table.h"

@@ -2,7 +2,7 @@
  * its services: one call on the endpoint's connection, with one question at a time.
  *
  * What an upstream answers has bounds: 1 MiB of files, and those of descriptors.h; 5 s from when
- * the call is opened. Beyond them the fetch fails.
+ * the call is accepted, and the connect timeout before that. Beyond them the fetch fails.
  *
  * Threads: the loop; the call lives on the thread of the plan. */
 #ifndef TRIBUTARY_SERVER_DIAL_SCHEMA_FETCH_H

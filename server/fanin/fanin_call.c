@@ -13,7 +13,6 @@
  * The client's messages: the first one subscribes. The next one is read at once, so that a
  * half-close is seen; what comes is kept until every upstream has sent the one before. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/fsm.h"
 #include "server/fanin/fanin_internal.h"

@@ -13,7 +13,7 @@
 #include "reflect/catalog.h"
 #include "server/wire/message.h"
 
-/* A request has a name in it, and a host. Names have at most 512 bytes (reflect/descriptors.h). */
+/* A request has a name in it, and a host. Names have at most 512 bytes. */
 #define MAX_REQUEST_BYTES 2048u
 
 struct reflection_call {

@@ -18,7 +18,6 @@
 #include "base/clock.h"
 #include "base/fsm.h"
 #include "base/retry_wait.h"
-#include "flow/feed.h"
 #include "flow/producer_state.h"
 #include "hub/activation_log.h"
 #include "hub/activation_route.h"

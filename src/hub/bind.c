@@ -4,11 +4,8 @@
 
 #include "hub/called.h"
 #include "hub/endpoint_rules.h"
-#include "hub/hub_parts.h"
 #include "hub/producer_internal.h"
-#include "hub/registry.h"
 #include "hub/subscription_internal.h"
-#include "route/wildcard.h"
 
 /* A call is answered by those that serve its method; other consumers get those that publish.
  * *entry_out is NULL for these. */

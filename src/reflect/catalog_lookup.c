@@ -1,6 +1,5 @@
 /* catalog_lookup.c - lookups to the catalog. See catalog.h. */
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/whole_characters.h"

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 
 #include "base/threads.h"
-#include "client/lib/batch/failure.h"
-#include "client/lib/core/bytes.h"
 
 struct operation *operation_new(const struct tributary_batch_operation *params)
 {
