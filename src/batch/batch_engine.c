@@ -23,6 +23,8 @@ struct batch_engine *batch_engine_new(const struct batch_settings *settings, con
     map_init(&engine->keys);
     list_init(&engine->ready);
     list_init(&engine->turns);
+    list_init(&engine->begun);
+    list_init(&engine->stops);
     return engine;
 }
 
@@ -162,30 +164,37 @@ bool batch_engine_cancel(struct batch_operation *operation)
     return true;
 }
 
-void batch_engine_tick(struct batch_engine *engine)
+/* The next key whose time has come, or which is to be stopped. NULL: there is none. */
+static struct keyed_batch *next_due(struct batch_engine *engine)
 {
-    struct heap_node *first = NULL;
+    struct heap_node *timer = heap_first(&engine->timers);
+    struct list *stop = NULL;
 
-    batch_engine_enter(engine);
-    while ((first = heap_first(&engine->timers)) && first->key <= engine->now_ns) {
-        heap_remove(&engine->timers, first);
-        keyed_batch_ready(container_of(first, struct keyed_batch, timer));
+    if (timer && timer->key <= engine->now_ns) {
+        heap_remove(&engine->timers, timer);
+        return container_of(timer, struct keyed_batch, timer);
     }
+    stop = list_first(&engine->stops);
+    if (!stop)
+        return NULL;
+    list_remove(stop);
+    return container_of(stop, struct keyed_batch, turn);
+}
+
+static void step_due(struct batch_engine *engine)
+{
+    struct keyed_batch *batch = NULL;
+
+    for (uint64_t i = 0; i < engine->settings.max_steps && (batch = next_due(engine)); i++)
+        keyed_batch_ready(batch);
     batch_engine_step(engine);
 }
 
-/* Those that wait for the batch end, and it may have to move. */
-static void stop_key(struct batch_engine *engine, struct keyed_batch *batch)
+void batch_engine_tick(struct batch_engine *engine)
 {
-    if (!list_empty(&batch->waiting)) {
-        engine->waiters -= batch->waiters;
-        batch->waiters = 0;
-        batch->waiting_bytes = 0;
-        keyed_batch_hand_back(&batch->waiting);
-        engine->port.ended(engine->port.ctx, batch, &batch->waiting, BATCH_STOPPED, NULL);
-        CHECK(list_empty(&batch->waiting));
-    }
-    keyed_batch_ready(batch);
+    batch_engine_enter(engine);
+    engine->wake_ns = INT64_MIN; /* that time has been: wake_at() is called in any case */
+    step_due(engine);
 }
 
 void batch_engine_stop(struct batch_engine *engine)
@@ -193,10 +202,10 @@ void batch_engine_stop(struct batch_engine *engine)
     if (engine->stopping)
         return;
     engine->stopping = true;
+    list_move_all(&engine->turns, &engine->stops);
+    list_move_all(&engine->begun, &engine->stops);
     batch_engine_enter(engine);
-    for (struct map_node *node = map_next(&engine->keys, NULL); node; node = map_next(&engine->keys, node))
-        stop_key(engine, container_of(node, struct keyed_batch, node));
-    batch_engine_step(engine);
+    step_due(engine);
 }
 
 void batch_engine_stats(const struct batch_engine *engine, struct batch_stats *stats_out)

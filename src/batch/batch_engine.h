@@ -18,6 +18,9 @@
  *  5. Each operation that was admitted ends exactly once: it is handed back by ended(), or it was
  *     cancelled. One that fails, fails alone. A save that fails, fails them all.
  *  6. A key without a batch and without a waiter takes no memory.
+ *  7. A call does a bounded amount of work: at most `max_steps` of the settings. Where more is to
+ *     be done, it calls wake_at() with a time that has come, and batch_engine_tick() goes on. Until
+ *     then nothing is lost or reordered: operations may be run and cancelled, reports may come.
  *
  * Threads: one, or the caller's lock around every call. The port is called within these calls. */
 #ifndef TRIBUTARY_BATCH_BATCH_ENGINE_H
@@ -46,11 +49,14 @@ MUST_CHECK enum fault_reason batch_engine_run(struct batch_engine *engine, struc
  * False: it has started, so it waits for the save. */
 MUST_CHECK bool batch_engine_cancel(struct batch_operation *operation);
 
-/* Something may be due. To be called at the time that wake_at() named; more often does no harm. */
+/* Goes on with what is due, by one slice. To be called at the time that wake_at() named, which may
+ * have come already: then at once, but after what else the thread has to do. More often does no
+ * harm. It always calls wake_at(). */
 void batch_engine_tick(struct batch_engine *engine);
 
-/* Admits nothing any more, ends what waits with BATCH_STOPPED, and closes every batch. Those in
- * which operations have run are saved. A second call does nothing. */
+/* Admits nothing any more, and starts no operation any more. Ends what waits with BATCH_STOPPED,
+ * and closes every batch; those in which operations have run are saved. That begins here, slice by
+ * slice, and is over when the port's stopped() is called. A second call does nothing. */
 void batch_engine_stop(struct batch_engine *engine);
 
 struct batch_stats {

@@ -54,7 +54,7 @@ struct batch_port {
     /* `operations` are over, and the callee's: it moves them out of the list before it returns.
      * With BATCH_LOAD_FAILED, those that waited are among them. The batch is over, too, and
      * batch_user() is zeroed or freed afterwards. Only where `record` is NULL the batch goes on:
-     * then they had not started, and the engine was stopped. */
+     * then they had not started, and the engine was stopped. Others of the same key may follow. */
     void (*ended)(void *ctx, struct keyed_batch *batch, struct list *operations, enum batch_outcome outcome,
                   const struct batch_record *record);
     /* The deadline has passed, and a report is missing. Once for a batch. It stays as it is until
@@ -62,7 +62,7 @@ struct batch_port {
     void (*expired)(void *ctx, struct keyed_batch *batch);
     int64_t (*now_ns)(void *ctx); /* it never goes back */
     /* batch_engine_tick() should be called at that time, and not at the one before; INT64_MAX:
-     * never. */
+     * never. A time that has come: again at once. */
     void (*wake_at)(void *ctx, int64_t at_ns);
     /* After batch_engine_stop(): the last batch is over. Once. */
     void (*stopped)(void *ctx);

@@ -22,8 +22,8 @@ enum batch_save { BATCH_SAVE_OK, BATCH_SAVE_CONFLICT, BATCH_SAVE_ERROR };
 void batch_saved(struct keyed_batch *batch, enum batch_save result);
 void batch_unloaded(struct keyed_batch *batch);
 /* In place of any report, or between two attempts to load: who had the batch is gone. Operations
- * that started end with BATCH_LOST; those that wait begin a new batch. Nothing may be reported for
- * this one any more. */
+ * that started end with BATCH_LOST, or as the save that was reported says; those that wait begin a
+ * new batch. Nothing may be reported for this one any more. */
 void batch_lost(struct keyed_batch *batch);
 
 struct bytes batch_key(const struct keyed_batch *batch);

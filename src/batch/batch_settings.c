@@ -64,7 +64,8 @@ enum fault_reason batch_settings_complete(struct batch_settings *settings, struc
         complete_count(&settings->max_waiting_bytes, "max_waiting_bytes", (uint64_t)64 << 20, MAX_BYTES,
                        fault) ||
         complete_count(&settings->max_keys, "max_keys", 1000000, MAX_COUNT, fault) ||
-        complete_count(&settings->max_batches, "max_batches", settings->max_keys, MAX_COUNT, fault))
+        complete_count(&settings->max_batches, "max_batches", settings->max_keys, MAX_COUNT, fault) ||
+        complete_count(&settings->max_steps, "max_steps", 256, MAX_COUNT, fault))
         return fault->reason;
     if (settings->max_reloads > 1000)
         return fault_number(fault, FAULT_OUT_OF_BOUNDS, "max_reloads", settings->max_reloads, "at most 1000");

@@ -45,6 +45,9 @@ struct batch_settings {
     uint64_t max_keys;          /* keys that have a batch or a waiter [1000000] */
     _Atomic uint64_t *all_keys; /* the number of them, of several engines together; NULL: of one */
     uint64_t max_batches;       /* batches that have begun; other keys wait for their turn [max_keys] */
+    /* Of one call of the engine: a step looks at a key once, starts one operation, or hands one
+     * back at a stop. The others follow in calls of batch_engine_tick(). [256] */
+    uint64_t max_steps;
     /* An operation that the batch of its key has no space for, or that would begin a batch beyond
      * `max_batches`, is refused. False: it waits. */
     bool refuse_when_full;

@@ -118,10 +118,25 @@ static bool unload(struct keyed_batch *batch)
     return step_unloading(batch);
 }
 
+/* Whether the present call may do one step more. */
+static bool may_step(struct batch_engine *engine)
+{
+    if (engine->steps == 0)
+        return false;
+    engine->steps--;
+    return true;
+}
+
+/* Starts what may start, the first one in any case: whoever steps the batch has paid for that. */
 static bool step_open(struct keyed_batch *batch)
 {
-    const struct batch_engine *engine = batch->engine;
-    while (is_free(batch)) {
+    struct batch_engine *engine = batch->engine;
+
+    for (bool first = true; is_free(batch); first = false) {
+        if (!first && !may_step(engine)) {
+            keyed_batch_ready(batch);
+            return true;
+        }
         batch->closed = batch->closed || is_over(batch);
 
         struct batch_operation *operation = start_next(batch);
@@ -176,10 +191,17 @@ static bool step_backoff(struct keyed_batch *batch)
     return true;
 }
 
+static enum batch_outcome lost_outcome(const struct keyed_batch *batch)
+{
+    if (batch->save == SAVE_DONE)
+        return BATCH_SAVED;
+    return batch->save == SAVE_FAILED ? BATCH_SAVE_FAILED : BATCH_LOST;
+}
+
 static bool step(struct keyed_batch *batch)
 {
     if (batch->lost)
-        return end(batch, BATCH_LOST);
+        return end(batch, lost_outcome(batch));
     switch (batch->state) {
     case PENDING:
         return step_pending(batch);
@@ -210,8 +232,35 @@ static void check_deadline(struct keyed_batch *batch)
     engine->port.expired(engine->port.ctx, batch);
 }
 
+/* After a stop those that wait end, slice by slice. Whether none is left. */
+static bool stop_waiters(struct keyed_batch *batch)
+{
+    struct batch_engine *engine = batch->engine;
+    struct list *node = NULL, handed_back;
+
+    if (!engine->stopping || list_empty(&batch->waiting))
+        return true;
+    list_init(&handed_back);
+    do {
+        node = list_first(&batch->waiting);
+        list_remove(node);
+        list_append(&handed_back, node);
+        batch->waiters--;
+        batch->waiting_bytes -= container_of(node, struct batch_operation, node)->bytes;
+        engine->waiters--;
+    } while (!list_empty(&batch->waiting) && may_step(engine));
+    keyed_batch_hand_back(&handed_back);
+    engine->port.ended(engine->port.ctx, batch, &handed_back, BATCH_STOPPED, NULL);
+    CHECK(list_empty(&handed_back));
+    return list_empty(&batch->waiting);
+}
+
 static void step_batch(struct keyed_batch *batch)
 {
+    if (!stop_waiters(batch)) {
+        keyed_batch_ready(batch);
+        return;
+    }
     if (!step(batch))
         return;
     check_deadline(batch);
@@ -227,8 +276,11 @@ void batch_engine_enter(struct batch_engine *engine)
 static void set_wake(struct batch_engine *engine)
 {
     const struct heap_node *first = heap_first(&engine->timers);
-    const int64_t wake_ns = first ? first->key : INT64_MAX;
+    const bool goes_on = !list_empty(&engine->ready) || !list_empty(&engine->stops);
+    int64_t wake_ns = first ? first->key : INT64_MAX;
 
+    if (goes_on)
+        wake_ns = MIN_OF(wake_ns, engine->now_ns);
     if (wake_ns == engine->wake_ns)
         return;
     engine->wake_ns = wake_ns;
@@ -242,7 +294,8 @@ void batch_engine_step(struct batch_engine *engine)
     if (engine->stepping)
         return; /* the call below goes on */
     engine->stepping = true;
-    while ((node = list_first(&engine->ready))) {
+    engine->steps = engine->settings.max_steps;
+    while ((node = list_first(&engine->ready)) && may_step(engine)) {
         list_remove(node);
         step_batch(container_of(node, struct keyed_batch, ready));
     }

@@ -49,7 +49,7 @@ void keyed_batch_next_turn(struct batch_engine *engine)
 {
     struct list *first = list_first(&engine->turns);
 
-    if (first && engine->batches < engine->settings.max_batches)
+    if (first && engine->batches < engine->settings.max_batches && !engine->stopping)
         keyed_batch_ready(container_of(first, struct keyed_batch, turn));
 }
 
@@ -72,6 +72,7 @@ void keyed_batch_begin(struct keyed_batch *batch)
     struct batch_engine *engine = batch->engine;
 
     list_remove(&batch->turn);
+    list_append(&engine->begun, &batch->turn);
     engine->batches++;
     keyed_batch_next_turn(engine);
     batch->started_ns = engine->now_ns;
@@ -118,7 +119,7 @@ void keyed_batch_end(struct keyed_batch *batch, enum batch_outcome outcome)
                                   .outcome = outcome};
 
     fsm_move(&keyed_batch_machine, batch, OVER);
-    if (outcome == BATCH_LOAD_FAILED && batch->started == 0) {
+    if (outcome == BATCH_LOAD_FAILED && batch->started == 0 && !batch->skipped) {
         keyed_batch_hand_back(&batch->waiting);
         list_move_all(&batch->waiting, &batch->operations);
         engine->waiters -= batch->waiters;
@@ -131,6 +132,7 @@ void keyed_batch_end(struct keyed_batch *batch, enum batch_outcome outcome)
     reset(batch);
     heap_remove(&engine->timers, &batch->timer);
     fsm_move(&keyed_batch_machine, batch, PENDING);
+    list_remove(&batch->turn);
     list_append(&engine->turns, &batch->turn);
     if (list_empty(&batch->waiting))
         keyed_batch_free(batch);

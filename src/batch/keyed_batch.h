@@ -44,6 +44,9 @@ struct batch_engine {
     struct heap timers;
     struct list ready; /* keyed batches that may have to move, each once */
     struct list turns; /* PENDING: the first may begin when fewer than max_batches have begun */
+    struct list begun; /* the others */
+    struct list stops; /* after the stop: those of both lists that have not been stepped since */
+    uint64_t steps;    /* that the present call may still do */
     uint64_t batches;  /* that have begun */
     uint64_t waiters;
     uint64_t random;
@@ -55,7 +58,7 @@ struct batch_engine {
 struct keyed_batch {
     struct map_node node;
     struct heap_node timer;
-    struct list ready, turn;
+    struct list ready, turn; /* `turn`: in turns, begun, or stops */
     struct batch_engine *engine;
     enum keyed_batch_state state;
     struct list waiting;

@@ -19,7 +19,7 @@
 #define KEYS 4
 #define OPERATIONS (STEPS + 1)
 
-enum phase { NONE, LOADING, FAILED, OPEN, SAVING, SAVED };
+enum phase { NONE, LOADING, SKIPPED, FAILED, OPEN, SAVING, SAVED };
 
 struct model_operation {
     struct batch_operation operation;
@@ -43,7 +43,6 @@ struct model_key {
     unsigned failures; /* of loads in a row */
     bool late, lost, was_saved, was_reloaded;
     bool unloading; /* unload() was called, and not answered */
-    bool skipped;   /* the load */
     int64_t until_ns, deadline_ns;
     uint64_t reloads;
 };
@@ -122,7 +121,7 @@ static void report_load(struct model_key *key)
 
     HOLDS(batch_needs_load(key->batch) == needed);
     if (!needed && roll(2)) {
-        key->skipped = true;
+        key->phase = SKIPPED;
         batch_not_loaded(key->batch);
         return;
     }
@@ -165,6 +164,8 @@ static void report_save(struct model_key *key)
 {
     key->save = (enum batch_save)(roll(2) ? BATCH_SAVE_OK : roll(3));
     key->phase = SAVED;
+    key->was_reloaded =
+        key->save == BATCH_SAVE_CONFLICT && now < key->deadline_ns && key->reloads++ < settings.max_reloads;
     batch_saved(key->batch, key->save);
 }
 
@@ -186,7 +187,8 @@ static void on_load(void *ctx, struct keyed_batch *batch)
         key->until_ns = now + settings.window_ns;
         key->deadline_ns = now + settings.deadline_ns;
     } else {
-        HOLDS(key->batch == batch && !key->unloading && (key->phase == FAILED || key->was_reloaded));
+        HOLDS(key->batch == batch && !key->unloading && !key->lost &&
+              (key->phase == FAILED || key->was_reloaded));
         HOLDS(key->phase != FAILED || (settings.retry_load && now < key->deadline_ns));
     }
     HOLDS(batch_deadline_ns(batch) == key->deadline_ns);
@@ -202,7 +204,7 @@ static void on_operate(void *ctx, struct keyed_batch *batch, struct batch_operat
     struct model_operation *operation = container_of(started, struct model_operation, operation);
 
     (void)ctx;
-    HOLDS(key->batch == batch && key->phase == OPEN && !key->unloading);
+    HOLDS(key->batch == batch && key->phase == OPEN && !key->unloading && !key->lost);
     HOLDS(!operation->done && !operation->runs);
     HOLDS(key->runs == 0 || settings.pipelined);
     if (key->again) {
@@ -225,7 +227,7 @@ static void on_save(void *ctx, struct keyed_batch *batch)
     struct model_key *key = key_of(batch);
 
     (void)ctx;
-    HOLDS(key->batch == batch && key->phase == OPEN && !key->again && key->started.count > 0);
+    HOLDS(key->batch == batch && key->phase == OPEN && !key->again && key->started.count > 0 && !key->lost);
     HOLDS(must_close(key) && (key->runs == 0 || settings.pipelined));
     key->was_saved = true;
     key->phase = SAVING;
@@ -240,8 +242,6 @@ static void on_unload(void *ctx, struct keyed_batch *batch)
     (void)ctx;
     HOLDS(key->batch == batch && !key->lost && !key->unloading);
     HOLDS(key->phase == SAVED || (key->phase == OPEN && key->started.count == 0 && must_close(key)));
-    key->was_reloaded = key->phase == SAVED && key->save == BATCH_SAVE_CONFLICT && now < key->deadline_ns &&
-                        key->reloads++ < settings.max_reloads;
     key->unloading = true;
     if (at_once)
         report_unload(key);
@@ -260,9 +260,9 @@ static bool may_give_up(const struct model_key *key)
 
 static void check_outcome(const struct model_key *key, enum batch_outcome outcome)
 {
-    if (key->lost)
+    if (key->lost && (key->phase != SAVED || key->was_reloaded))
         HOLDS(outcome == BATCH_LOST);
-    else if (key->skipped)
+    else if (key->phase == SKIPPED)
         HOLDS(outcome == (key->failures > 0 ? BATCH_LOAD_FAILED : BATCH_NOT_LOADED));
     else if (key->phase == FAILED)
         HOLDS(outcome == BATCH_LOAD_FAILED && may_give_up(key));
@@ -272,17 +272,20 @@ static void check_outcome(const struct model_key *key, enum batch_outcome outcom
         HOLDS(outcome == BATCH_SAVED && key->started.count == 0);
 }
 
-static void end_all(struct queue *queue, struct list *ended)
+/* The first ones of the queue. */
+static void end_some(struct queue *queue, struct list *ended)
 {
-    for (struct model_operation *operation = queue->first; operation; operation = operation->next) {
-        HOLDS(ended->next == &operation->operation.node && !operation->done);
+    while (!list_empty(ended)) {
+        struct model_operation *operation = queue->first;
+
+        HOLDS(operation && ended->next == &operation->operation.node && !operation->done);
         HOLDS(operation->operation.state != OPERATION_RAN ||
               operation->operation.failed == !operation->ran_last_ok);
         operation->done = true;
         operation->waits = false;
         list_remove(ended->next);
+        drop(queue, operation);
     }
-    *queue = (struct queue){0};
 }
 
 static void on_ended(void *ctx, struct keyed_batch *batch, struct list *ended, enum batch_outcome outcome,
@@ -292,18 +295,20 @@ static void on_ended(void *ctx, struct keyed_batch *batch, struct list *ended, e
 
     (void)ctx;
     if (!record) {
-        HOLDS(stopping && outcome == BATCH_STOPPED);
-        end_all(&key->waiting, ended);
+        HOLDS(stopping && outcome == BATCH_STOPPED && !list_empty(ended));
+        end_some(&key->waiting, ended);
         return;
     }
     HOLDS(key->lost || (!key->was_reloaded && !key->unloading));
     HOLDS(key->batch == batch && record->outcome == outcome && record->operations == key->started.count);
     HOLDS(record->saves > 0 || key->started.count == 0 || outcome == BATCH_LOST);
     check_outcome(key, outcome);
-    if (outcome == BATCH_LOAD_FAILED && key->started.count == 0)
-        end_all(&key->waiting, ended);
-    end_all(&key->started, ended);
-    HOLDS(list_empty(ended));
+    if (outcome == BATCH_LOAD_FAILED && key->phase == FAILED && key->started.count == 0) {
+        end_some(&key->waiting, ended);
+        HOLDS(key->waiting.count == 0);
+    }
+    end_some(&key->started, ended);
+    HOLDS(key->started.count == 0);
     begun--;
     *key = (struct model_key){.waiting = key->waiting};
 }
@@ -326,17 +331,45 @@ static void on_stopped(void *ctx)
     stopped++;
 }
 
-/* Nothing that should happen now is missing. */
-static void check_quiet(void)
+static uint64_t count_alive(void)
 {
-    uint64_t waiters = 0, alive = 0;
+    uint64_t alive = 0;
+
+    for (unsigned i = 0; i < KEYS; i++)
+        alive += keys[i].batch || keys[i].waiting.count > 0;
+    return alive;
+}
+
+static uint64_t count_keys(void)
+{
     struct batch_stats stats;
 
+    batch_engine_stats(engine, &stats);
+    return stats.keys;
+}
+
+static void check_counts(void)
+{
+    uint64_t waiters = 0;
+    struct batch_stats stats;
+
+    for (unsigned i = 0; i < KEYS; i++)
+        waiters += keys[i].waiting.count;
+    batch_engine_stats(engine, &stats);
+    HOLDS(stats.keys >= count_alive() && stats.waiters == waiters && stats.batches == begun);
+    HOLDS(stopped == (stopping && stats.keys == 0));
+}
+
+/* Nothing that should happen now is missing, unless the engine is to go on at once. */
+static void check_quiet(void)
+{
+    check_counts();
+    if (wake <= now)
+        return;
+    HOLDS(count_keys() == count_alive());
     for (unsigned i = 0; i < KEYS; i++) {
         const struct model_key *key = &keys[i];
 
-        waiters += key->waiting.count;
-        alive += key->batch || key->waiting.count > 0;
         HOLDS(!stopping || key->waiting.count == 0);
         HOLDS(key->batch || key->waiting.count == 0 || begun == settings.max_batches);
         HOLDS(key->phase != SAVED || key->unloading);
@@ -345,22 +378,23 @@ static void check_quiet(void)
         HOLDS(key->phase != OPEN || key->unloading || (key->runs > 0 && !settings.pipelined) ||
               (!must_close(key) && !key->waiting.first && wake <= key->until_ns));
     }
-    batch_engine_stats(engine, &stats);
-    HOLDS(stats.keys == alive && stats.waiters == waiters && stats.batches == begun);
-    HOLDS(stopped == (stopping && alive == 0));
+}
+
+static void go_on(void)
+{
+    while (wake <= now) {
+        batch_engine_tick(engine);
+        check_quiet();
+    }
 }
 
 /* Why an operation with so many bytes must be refused. */
 static enum fault_reason refusal(const struct model_key *key, uint64_t bytes)
 {
-    uint64_t alive = 0;
-
-    for (unsigned i = 0; i < KEYS; i++)
-        alive += keys[i].batch || keys[i].waiting.count > 0;
     if (stopping)
         return FAULT_PROCESSOR_STOPPED;
     if (!key->batch && key->waiting.count == 0)
-        return alive < settings.max_keys ? FAULT_NONE : FAULT_TOO_MANY_KEYS;
+        return count_alive() < settings.max_keys ? FAULT_NONE : FAULT_TOO_MANY_KEYS;
     if (key->waiting.count >= settings.max_waiters)
         return FAULT_TOO_MANY_WAITERS;
     return key->waiting.bytes > 0 && key->waiting.bytes + bytes > settings.max_waiting_bytes
@@ -375,9 +409,12 @@ static void run_one(void)
     struct model_key *key = &keys[which];
     const uint8_t name = (uint8_t)('a' + which);
     const uint64_t bytes = roll(8);
-    const enum fault_reason expected = refusal(key, bytes);
+    enum fault_reason expected = FAULT_NONE;
     struct fault fault;
 
+    if (count_keys() > count_alive())
+        go_on(); /* a key that is to be freed still counts */
+    expected = refusal(key, bytes);
     *operation = (struct model_operation){
         .operation = {.bytes = bytes}, .key = which, .waits = !expected, .done = expected};
     if (!expected)
@@ -403,6 +440,8 @@ static void cancel_one(void)
 
 static void report_one(struct model_key *key)
 {
+    if (key->lost)
+        return;
     if (key->phase == LOADING)
         report_load(key);
     else if (key->runs > 0)
@@ -415,7 +454,7 @@ static void report_one(struct model_key *key)
 
 static void lose_one(struct model_key *key)
 {
-    if (key->phase == NONE) /* FAILED: between two attempts */
+    if (key->phase == NONE || key->lost) /* FAILED: between two attempts */
         return;
     key->lost = true;
     batch_lost(key->batch);
@@ -453,6 +492,8 @@ static void step(void)
     else if (roll(10) == 0)
         batch_engine_stop((stopping = true, engine));
     check_quiet();
+    if (roll(3) == 0)
+        go_on();
 }
 
 static void draw_settings(void)
@@ -470,7 +511,8 @@ static void draw_settings(void)
                                        .max_waiters = 1 + roll(12),
                                        .max_waiting_bytes = roll(2) ? 1 + roll(30) : 0,
                                        .max_keys = 1 + roll(2 * KEYS),
-                                       .max_batches = roll(2) ? 1 + roll(KEYS) : 0};
+                                       .max_batches = roll(2) ? 1 + roll(KEYS) : 0,
+                                       .max_steps = roll(2) ? 1 + roll(4) : 0};
     HOLDS(batch_settings_complete(&settings, &fault) == FAULT_NONE);
 }
 
@@ -499,8 +541,9 @@ static void run_schedule(void)
     at_once = true;
     if (roll(2))
         batch_engine_stop((stopping = true, engine));
-    for (unsigned i = 0; i < KEYS; i++)
-        while (keys[i].phase == LOADING || keys[i].runs > 0 || keys[i].phase == SAVING || keys[i].unloading)
+    for (unsigned i = 0; i < KEYS; i++, go_on())
+        while (!keys[i].lost &&
+               (keys[i].phase == LOADING || keys[i].runs > 0 || keys[i].phase == SAVING || keys[i].unloading))
             report_one(&keys[i]);
     pass(100 * settings.deadline_ns);
     check_quiet();
