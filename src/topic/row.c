@@ -1,7 +1,9 @@
 /* row.c - the rows of a log. */
 #include "topic/row.h"
 
+#include <endian.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "event/varint.h"
 
@@ -10,10 +12,10 @@
 
 uint64_t topic_row_hash(uint64_t topic, const struct topic_row *row)
 {
-    const uint64_t numbers[] = {topic, row->first_seq, row->count, (uint64_t)row->appended_ns,
-                                row->before_bytes};
+    const uint64_t numbers[] = {htole64(topic), htole64(row->first_seq), htole64(row->count),
+                                htole64((uint64_t)row->appended_ns), htole64(row->before_bytes)};
 
-    return row_hash(numbers, ARRAY_LEN(numbers), row->data);
+    return XXH3_64bits_withSeed(row->data.data, row->data.size, XXH3_64bits(numbers, sizeof(numbers)));
 }
 
 /* ---- writing ---- */

@@ -17,7 +17,6 @@
 
 #include "base/base.h"
 #include "base/buf.h"
-#include "topic/row_hash.h"
 
 /* Rows are coalesced up to this size. A larger piece is a row alone. */
 #define TOPIC_ROW_BYTES (64u << 10)
@@ -43,7 +42,9 @@ struct topic_row {
 };
 
 /* The hash of a row: over the topic's id, all members, and the data. So a row that stands in the
- * wrong place is found as well as one whose bytes have changed. */
+ * wrong place is found as well as one whose bytes have changed. It is XXH3 with 64 bits, and part of
+ * the format of a store. It finds decay of the disk, and is no protection against somebody who
+ * writes to the file. */
 uint64_t topic_row_hash(uint64_t topic, const struct topic_row *row);
 
 /* ---- writing ---- */
