@@ -42,8 +42,8 @@ struct topic_row {
 };
 
 /* The hash of a row: over the topic's id, all members, and the data. So a row that stands in the
- * wrong place is found as well as one whose bytes have changed. It is XXH3 with 64 bits, and part of
- * the format of a store. It finds decay of the disk, and is no protection against somebody who
+ * wrong place is found as well as one whose bytes have changed. It is XXH3 with 64 bits, and part
+ * of the format of a store. It finds decay of the disk, and is no protection against somebody who
  * writes to the file. */
 uint64_t topic_row_hash(uint64_t topic, const struct topic_row *row);
 
