@@ -183,7 +183,8 @@ enum fault_reason endpoint_start_call(struct endpoint *endpoint, const struct ac
                                            .deadline_ns = params->deadline_ns,
                                            .called = params->called,
                                            .payer = params->payer,
-                                           .via = params->via};
+                                           .via = params->via,
+                                           .cascade = endpoint->cascade.cascade};
     struct upstream *upstream = upstream_new(&endpoint->plan.calls, &target, &upstream_port, endpoint, fault);
     bool is_added = false;
 

@@ -15,7 +15,7 @@ static void on_emptied(void *ctx)
         of->emptied(of->ctx);
 }
 
-enum err endpoint_cascade_init(struct endpoint_cascade *of, struct upstream_plan *plan,
+enum err endpoint_cascade_init(struct endpoint_cascade *of, const struct upstream_plan *plan,
                                const struct endpoint_params *params, struct hub *hub)
 {
     const struct relays_params relays = {.hub = hub,
@@ -29,7 +29,6 @@ enum err endpoint_cascade_init(struct endpoint_cascade *of, struct upstream_plan
         return ERR_OK;
     of->relays = relays_new(&relays);
     of->cascade = of->relays ? cascade_new(plan, of->relays) : NULL;
-    plan->cascade = of->cascade;
     return of->cascade ? ERR_OK : ERR_NO_MEMORY;
 }
 

@@ -28,9 +28,10 @@ struct endpoint_cascade {
     void *ctx;
 };
 
-/* Sets plan->cascade where `params` ask for it. `emptied` and `ctx` must be set. ERR_NO_MEMORY:
- * endpoint_cascade_fini() must follow all the same. */
-MUST_CHECK enum err endpoint_cascade_init(struct endpoint_cascade *of, struct upstream_plan *plan,
+/* Makes of->cascade where `params` ask for it, for the calls of this plan, which must outlive it.
+ * `emptied` and `ctx` must be set. ERR_NO_MEMORY: endpoint_cascade_fini() must follow all the
+ * same. */
+MUST_CHECK enum err endpoint_cascade_init(struct endpoint_cascade *of, const struct upstream_plan *plan,
                                           const struct endpoint_params *params, struct hub *hub);
 void endpoint_cascade_fini(struct endpoint_cascade *of);
 

@@ -18,6 +18,7 @@
 #include "server/dial/upstream_plan.h"
 
 struct called;
+struct cascade;
 struct session;
 struct shared_bytes;
 struct upstream;
@@ -50,6 +51,9 @@ struct upstream_target {
     struct called *called;        /* the call that it answers (served_call.h); NULL: none */
     struct peer_key payer;        /* NO_PEER: no consumer has asked for it */
     struct shared_bytes *via;     /* marks of the processes that it is made for; NULL: none */
+    /* What takes its messages, those of another tributary (cascade.h). It outlives the call, and
+     * has no other open call. NULL: the session gets them. */
+    struct cascade *cascade;
 };
 
 /* The endpoint's places for the call. */

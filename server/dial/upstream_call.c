@@ -107,8 +107,8 @@ static void ended(struct client_call *call, const struct client_call_end *end)
     upstream->over = true;
     if (is_served(upstream) && !upstream_served_ended(upstream, end))
         return;
-    if (upstream->offering && upstream->plan->cascade)
-        cascade_hurry(upstream->plan->cascade);
+    if (upstream->offering && upstream->cascade)
+        cascade_hurry(upstream->cascade);
     else
         finish_offers(upstream);
 }
@@ -234,8 +234,8 @@ static void on_cascade_ready(void *ctx)
     struct fault fault;
 
     if (has_flag(upstream, FLAG_CANCEL) || upstream->stopping)
-        cascade_drop(upstream->plan->cascade);
-    on_step(upstream, cascade_go_on(upstream->plan->cascade, &fault), &fault);
+        cascade_drop(upstream->cascade);
+    on_step(upstream, cascade_go_on(upstream->cascade, &fault), &fault);
 }
 
 void upstream_handle(struct upstream *upstream, grpc_byte_buffer **message)
@@ -247,9 +247,9 @@ void upstream_handle(struct upstream *upstream, grpc_byte_buffer **message)
         read_next(upstream);
         return;
     }
-    if (upstream->plan->cascade) {
+    if (upstream->cascade) {
         count_add(COUNT_MESSAGES_IN, 1);
-        on_step(upstream, cascade_begin(upstream->plan->cascade, message, &fault), &fault);
+        on_step(upstream, cascade_begin(upstream->cascade, message, &fault), &fault);
         return;
     }
     if (upstream_hand_over(upstream, *message, &fault))
@@ -308,8 +308,8 @@ static void open_call(struct connection_call *call)
     }
     if (is_served(upstream))
         upstream_served_open(upstream, &opening);
-    else if (plan->cascade)
-        cascade_open(plan->cascade, on_cascade_ready, upstream);
+    else if (upstream->cascade)
+        cascade_open(upstream->cascade, on_cascade_ready, upstream);
     upstream->waits_since_ns = clock_mono_ns();
     client_call_init(&upstream->call, cq_of(upstream), &port);
     client_call_open(&upstream->call, &opening);
@@ -395,7 +395,7 @@ static void on_flags(struct task *task)
             read_next(upstream);
     } else if (upstream->over && upstream->held) {
         go_on_served(upstream);
-    } else if (upstream->over && upstream->offering && !upstream->plan->cascade) {
+    } else if (upstream->over && upstream->offering && !upstream->cascade) {
         finish_offers(upstream);
     }
     upstream_release(upstream);

@@ -28,6 +28,7 @@ struct upstream {
     char subscription_id[32];
     int64_t deadline_ns;
     struct peer_key payer;
+    struct cascade *cascade; /* NULL: the session gets its messages */
     /* With which it is opened; NULL: the plan's. Its first `plan_metadata` pairs are the plan's. */
     grpc_metadata *metadata;
     size_t metadata_count, plan_metadata;

@@ -39,6 +39,7 @@ struct upstream *upstream_new(const struct upstream_plan *plan, const struct ups
     upstream->port = port;
     upstream->ctx = ctx;
     upstream->session = target->session;
+    upstream->cascade = target->cascade;
     upstream->activation = target->activation;
     upstream->is_shared = target->is_shared;
     upstream->request = shared_bytes_retain(target->request);

@@ -10,7 +10,6 @@
 #include "server/dial/connection.h"
 #include "server/dial/inflate_turns.h"
 
-struct cascade;
 struct loop;
 struct shared_bytes;
 
@@ -40,11 +39,10 @@ struct upstream_plan {
      * of the upstream's comes back (metadata_names.h). */
     const struct bytes *request_names, *answer_names;
     size_t request_name_count, answer_name_count;
-    const char *name;        /* of the endpoint */
-    bool keep_open;          /* this side does not close */
-    bool is_native;          /* the method is Upstream.Produce: `start` and `stop` */
-    bool event_batch;        /* messages are EventBatches; false: any bytes */
-    struct cascade *cascade; /* they are those of another tributary; NULL: they are not */
+    const char *name; /* of the endpoint */
+    bool keep_open;   /* this side does not close */
+    bool is_native;   /* the method is Upstream.Produce: `start` and `stop` */
+    bool event_batch; /* messages are EventBatches; false: any bytes, or those of a cascade */
     /* Of the events that are any bytes. */
     struct bytes content_type;
     struct field_path key_field, time_field;

@@ -17,8 +17,8 @@ static grpc_slice request_message(const struct upstream *upstream, struct bytes 
 
     if (plan->is_native)
         return upstream_start(request, upstream->subscription_id, upstream->deadline_ns);
-    if (plan->cascade && upstream->next_request == 0)
-        return cascade_request(plan->cascade, request);
+    if (upstream->cascade && upstream->next_request == 0)
+        return cascade_request(upstream->cascade, request);
     return slice_copy_of(request);
 }
 
