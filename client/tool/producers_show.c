@@ -88,7 +88,7 @@ json_t *producer_json(const struct tributary_producer *producer)
     table_put_text(object, "peer", peer_of(producer));
     if (is_session(producer))
         json_object_set_new(object, "session", session_of(producer));
-    if (producer->kind == TRIBUTARY_PRODUCER_RELAYED)
+    if (producer->kind == TRIBUTARY_PRODUCER_RELAYED || producer->endpoint)
         table_put_totals(object, "lost_upstream", producer->lost_upstream);
     if (!producer->endpoint)
         return object;
@@ -221,7 +221,7 @@ static void show_cascade(const struct tributary_producer *producer)
     char size[32];
 
     bytes_text(producer->lost_upstream.bytes, size, sizeof(size));
-    if (producer->kind == TRIBUTARY_PRODUCER_RELAYED)
+    if (producer->kind == TRIBUTARY_PRODUCER_RELAYED || producer->lost_upstream.events > 0)
         printf("lost upstream  %" PRIu64 " events, %s\n", producer->lost_upstream.events, size);
     if (producer->inner_sources > 0)
         printf("inner sources  %u\n", producer->inner_sources);

@@ -81,7 +81,7 @@ static void lose_without_source(struct cascade *cascade, struct bytes source, co
                                         .reason = loss->reason,
                                         .count_unknown = loss->count_unknown};
 
-    session_lose(cascade->session, &of_none);
+    session_lose(cascade->session, 0, &of_none);
     if (source.size > 0)
         log_without_source(cascade, source, loss->count);
 }

@@ -299,8 +299,9 @@ static enum fault_reason check_cascade(const struct endpoint_params *params, str
     if (!params->cascade)
         return check_flat(params, fault);
     if (params->mode != SESSION_SHARED)
-        return fault_set(fault, FAULT_UNSUPPORTED, "endpoint.activation",
-                         "an endpoint with decode CASCADE is SHARED");
+        return fault_set(
+            fault, FAULT_UNSUPPORTED, "endpoint.activation",
+            "CASCADE is SHARED: select 'NAME/*'. A call for each consumer: decode EVENT_BATCH or RAW");
     if (params->history.events > 0)
         return fault_number(fault, FAULT_OUT_OF_BOUNDS, "endpoint.history_events", params->history.events,
                             "none with decode CASCADE: see --history");

@@ -19,6 +19,7 @@
 #include "loop/loop.h"
 #include "proto/field_numbers.h"
 #include "server/dial/message_fields.h"
+#include "server/dial/upstream_losses.h"
 #include "server/dial/upstream_plan.h"
 
 static enum fault_reason no_memory(struct fault *fault)
@@ -105,10 +106,15 @@ static enum fault_reason raw_chunk(const struct upstream_plan *plan, const grpc_
 
 /* ---- EventBatch ---- */
 
-/* Calls `each` for each run of the batch until it returns a fault. */
-static enum fault_reason each_run(struct bytes batch,
-                                  enum fault_reason (*each)(void *ctx, struct bytes run, struct fault *fault),
-                                  void *ctx, struct fault *fault)
+struct parts {
+    uint32_t number; /* their field's */
+    const char *name;
+    enum fault_reason (*each)(void *ctx, struct bytes part, struct fault *fault);
+    void *ctx;
+};
+
+/* Calls `each` for each of these parts of the batch until it returns a fault. */
+static enum fault_reason each_part(struct bytes batch, const struct parts *parts, struct fault *fault)
 {
     struct field_reader reader = field_reader_of(batch);
 
@@ -117,11 +123,11 @@ static enum fault_reason each_run(struct bytes batch,
 
         if (!field_next(&reader, &field))
             return fault_set(fault, FAULT_MALFORMED, "message", "an EventBatch");
-        if (field.number != PB_EVENT_BATCH_RUNS)
+        if (field.number != parts->number)
             continue;
         if (field.type != WIRE_LEN)
-            return fault_set(fault, FAULT_WRONG_WIRE_TYPE, "message.runs", "");
-        enum fault_reason reason = each(ctx, field.bytes, fault);
+            return fault_set(fault, FAULT_WRONG_WIRE_TYPE, parts->name, "");
+        enum fault_reason reason = parts->each(parts->ctx, field.bytes, fault);
         if (reason)
             return reason;
     }
@@ -131,6 +137,7 @@ static enum fault_reason each_run(struct bytes batch,
 struct runs {
     const struct upstream_plan *plan;
     struct chunk **coalesced; /* NULL: nothing is coalesced */
+    struct upstream_losses *losses;
     uint64_t events, bytes;
     struct chunk *chunk;
 };
@@ -166,6 +173,11 @@ static enum fault_reason add_run(void *ctx, struct bytes run, struct fault *faul
     if (runs->plan->thread->scan.count > 0)
         CHECK(chunk_add(runs->chunk, run, &runs->plan->thread->scan)); /* it was measured */
     return FAULT_NONE;
+}
+
+static enum fault_reason add_loss(void *ctx, struct bytes lost, struct fault *fault)
+{
+    return upstream_losses_add(ctx, lost, fault);
 }
 
 /* A message with nothing but one run, as most are. */
@@ -213,44 +225,48 @@ static enum fault_reason single_chunk(struct runs *runs, struct bytes run, const
 }
 
 /* `copy`: the batch is in it. NULL: it is elsewhere, and must be copied. */
-static enum fault_reason batch_chunk(const struct upstream_plan *plan, struct bytes batch,
-                                     const grpc_slice *copy, struct chunk **coalesced,
+static enum fault_reason batch_chunk(struct runs *runs, struct bytes batch, const grpc_slice *copy,
                                      struct chunk **chunk_out, struct fault *fault)
 {
-    const uint64_t max_bytes = loop_settings(plan->loop)->framing.max_batch_bytes;
-    struct runs runs = {.plan = plan, .coalesced = coalesced};
+    const uint64_t max_bytes = loop_settings(runs->plan->loop)->framing.max_batch_bytes;
+    const struct parts losses = {PB_EVENT_BATCH_LOST, "message.lost", add_loss, runs->losses};
+    struct parts parts = {PB_EVENT_BATCH_RUNS, "message.runs", measure_run, runs};
     struct bytes run;
 
     if (batch.size > max_bytes)
         return too_large(fault, batch.size, max_bytes);
     if (is_single_run(batch, &run))
-        return single_chunk(&runs, run, copy, chunk_out, fault);
-    if (each_run(batch, measure_run, &runs, fault))
+        return single_chunk(runs, run, copy, chunk_out, fault);
+    if (each_part(batch, &losses, fault) || each_part(batch, &parts, fault))
         return fault->reason;
-    if (runs.events == 0)
+    if (runs->events == 0)
         return FAULT_NONE;
-    runs.chunk = chunk_begin((uint32_t)runs.events, (uint32_t)runs.bytes);
-    if (!runs.chunk)
+    runs->chunk = chunk_begin((uint32_t)runs->events, (uint32_t)runs->bytes);
+    if (!runs->chunk)
         return no_memory(fault);
-    if (each_run(batch, add_run, &runs, fault)) {
-        chunk_release(runs.chunk);
+    parts.each = add_run;
+    if (each_part(batch, &parts, fault)) {
+        chunk_release(runs->chunk);
         return fault->reason;
     }
-    *chunk_out = chunk_end(runs.chunk);
+    *chunk_out = chunk_end(runs->chunk);
     return FAULT_NONE;
 }
 
 enum fault_reason upstream_message(const struct upstream_plan *plan, grpc_byte_buffer *message,
-                                   struct chunk **coalesced, struct chunk **chunk_out, struct fault *fault)
+                                   struct chunk **coalesced, struct chunk **chunk_out,
+                                   struct upstream_losses *losses_out, struct fault *fault)
 {
+    struct runs runs = {.plan = plan, .coalesced = coalesced, .losses = losses_out};
     grpc_slice copy;
     bool is_copy;
 
     *chunk_out = NULL;
+    upstream_losses_init(losses_out);
     if (!plan->event_batch)
         return raw_chunk(plan, message, coalesced, chunk_out, fault);
     const struct bytes batch = message_whole(message, &copy, &is_copy);
-    enum fault_reason reason = batch_chunk(plan, batch, is_copy ? &copy : NULL, coalesced, chunk_out, fault);
+    enum fault_reason reason = batch_chunk(&runs, batch, is_copy ? &copy : NULL, chunk_out, fault);
     if (is_copy)
         grpc_slice_unref(copy);
     return reason;

@@ -14,6 +14,7 @@
 #include "hub/session.h"
 #include "route/offer.h"
 #include "server/dial/upstream_internal.h"
+#include "server/dial/upstream_losses.h"
 #include "server/dial/upstream_message.h"
 
 static void offer(struct upstream *upstream, struct chunk *chunk)
@@ -61,9 +62,12 @@ enum fault_reason upstream_hand_over(struct upstream *upstream, grpc_byte_buffer
                                      struct fault *fault)
 {
     const bool may_coalesce = upstream->is_shared && !upstream->offering && cq_turn_is_long(cq_of(upstream));
+    SCRATCH struct upstream_losses losses;
     enum fault_reason reason = upstream_message(
-        upstream->plan, message, may_coalesce ? &upstream->coalesced : NULL, &upstream->next, fault);
+        upstream->plan, message, may_coalesce ? &upstream->coalesced : NULL, &upstream->next, &losses, fault);
 
+    if (!reason)
+        upstream_losses_report(&losses, upstream->session, upstream->activation);
     if (!reason && (upstream->next || upstream->coalesced))
         count_add(COUNT_MESSAGES_IN, 1);
     if (!reason && !upstream->next && upstream->coalesced)

@@ -133,7 +133,7 @@ void producer_write(const struct producer_view *view, struct buf *answer)
     producer.activations = view->activations;
     producer.paused_activations = view->paused_activations;
     producer.expired_activations = view->expired_activations;
-    if (view->is_relayed)
+    if (view->is_relayed || view->is_endpoint)
         producer.lost_upstream = totals_fill(&lost_upstream, view->lost_upstream);
     encode(&producer.base, answer);
     if (view->is_endpoint)

@@ -9,6 +9,7 @@
 #include "flow/chan_internal.h"
 #include "flow/order_internal.h"
 #include "flow/producer_state.h"
+#include "flow/source_loss.h"
 
 struct feed *feed_new(bool pausable)
 {
@@ -87,6 +88,28 @@ void feed_gap(struct chan *chan, struct feed *feed, uint64_t first, uint64_t las
     chan_enter(chan, &deferred);
     feed_add_loss(chan, feed, &loss);
     chan->gaps++;
+    chan_leave(chan);
+}
+
+struct unreported feed_source_loss(const struct source_loss *loss)
+{
+    return (struct unreported){.count = loss->count,
+                               .bytes = loss->bytes,
+                               .first_sequence = loss->first_sequence,
+                               .last_sequence = loss->last_sequence,
+                               .reason = loss->reason,
+                               .count_unknown = loss->count_unknown,
+                               .upstream = true};
+}
+
+void feed_lost_upstream(struct chan *chan, struct feed *feed, const struct source_loss *loss)
+{
+    const struct unreported unreported = feed_source_loss(loss);
+    SCRATCH struct deferred deferred;
+
+    chan_enter(chan, &deferred);
+    if (chan->state == CHAN_OPEN)
+        feed_add_loss(chan, feed, &unreported);
     chan_leave(chan);
 }
 

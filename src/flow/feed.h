@@ -20,6 +20,7 @@
 
 struct chan;
 struct feed;
+struct source_loss;
 
 /* The reserve: what a pausable feed may still park after it was asked to pause, beside the put that
  * opened the pause. Beyond it, everything that the feed has parked and what it puts next fall to
@@ -62,5 +63,9 @@ void feed_follow(struct feed *feed, const _Atomic uint64_t *routed);
 /* Adds a resume gap: events [first, last] that this consumer missed before it came. It is reported
  * as a loss and is in no total. */
 void feed_gap(struct chan *chan, struct feed *feed, uint64_t first, uint64_t last, bool count_unknown);
+
+/* Adds events that were lost before the source put them. They are reported, and are in no total.
+ * Does nothing where the channel accepts nothing. */
+void feed_lost_upstream(struct chan *chan, struct feed *feed, const struct source_loss *loss);
 
 #endif

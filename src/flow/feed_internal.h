@@ -16,6 +16,7 @@
 
 struct chan;
 struct range;
+struct source_loss;
 
 #define FEED_STATE_NONE UINT32_MAX /* no state was reported yet */
 
@@ -84,6 +85,7 @@ struct feed *feed_add(struct chan *chan, struct feed *feed, struct source *sourc
 /* Nobody waits for what the feed has parked any more. */
 void feed_let_go(struct chan *chan, struct feed *feed);
 struct unreported feed_gap_loss(uint64_t first, uint64_t last, bool count_unknown);
+struct unreported feed_source_loss(const struct source_loss *loss);
 /* Takes `message` over; NULL: none. */
 void feed_set_state(struct feed *feed, uint32_t state, uint32_t code, char *message);
 /* Closes the feed, and takes `message` over. The feed may be gone afterwards. */

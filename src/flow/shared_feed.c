@@ -86,13 +86,7 @@ void shared_gap(struct chan *chan, struct source *source, uint64_t first, uint64
 void shared_lost(struct chan *chan, uint32_t generation, struct source *source,
                  const struct source_loss *loss)
 {
-    const struct unreported unreported = {.count = loss->count,
-                                          .bytes = loss->bytes,
-                                          .first_sequence = loss->first_sequence,
-                                          .last_sequence = loss->last_sequence,
-                                          .reason = loss->reason,
-                                          .count_unknown = loss->count_unknown,
-                                          .upstream = true};
+    const struct unreported unreported = feed_source_loss(loss);
     SCRATCH struct deferred deferred;
     struct feed *feed;
 

@@ -23,6 +23,7 @@ static void query(struct producer *producer, struct producer_view *view)
     view->activations = session->active_count;
     view->subscriptions = session->active_count;
     view->published = session->published;
+    view->lost_upstream = session->lost;
     view->last_event_wall_ns = session->last_event_wall_ns;
     pthread_mutex_unlock(&session->lock);
 }

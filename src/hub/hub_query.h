@@ -36,9 +36,9 @@ struct producer_view {
     size_t topic_count;
     uint32_t activations, paused_activations;
     uint64_t expired_activations;
-    /* Inner sources of an endpoint (relays.h); zero for others. */
-    bool is_relayed;
-    struct totals lost_upstream; /* what its upstream reports as lost, where it gives a count */
+    bool is_relayed;             /* an inner source of an endpoint (relays.h) */
+    struct totals lost_upstream; /* of endpoints and these: what the upstream reports as lost, where it
+                                  * gives a count */
 };
 
 struct subscription_view {

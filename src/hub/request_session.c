@@ -21,6 +21,7 @@ static void query(struct producer *producer, struct producer_view *view)
     pthread_mutex_lock(&session->lock);
     view->activations = session->active_count;
     view->published = session->published;
+    view->lost_upstream = session->lost;
     view->last_event_wall_ns = session->last_event_wall_ns;
     pthread_mutex_unlock(&session->lock);
 }

@@ -81,9 +81,10 @@ void hub_unregister(struct session *session, enum fault_reason reason);
 MUST_CHECK enum err session_offer(struct session *session, uint64_t activation, struct chunk *chunk,
                                   struct put_waiter *waiter, struct offer *offer_out);
 
-/* Any thread, until hub_unregister(). SHARED only. Events that would have been the session's were
- * lost before they reached it: inlet_lose() (route/relay.h). */
-void session_lose(struct session *session, const struct source_loss *loss);
+/* Any thread, until hub_unregister(). Events that would have been offered to `activation`, as for
+ * session_offer(), were lost before they reached the session: its consumers hear that, as of
+ * inlet_lose() (route/relay.h). Does nothing where it has ended. */
+void session_lose(struct session *session, uint64_t activation, const struct source_loss *loss);
 
 /* Any thread, until hub_unregister(). As inlet_give_up(). `activation` as it was offered to. */
 void session_give_up(struct session *session, uint64_t activation, const struct put_waiter *waiter);

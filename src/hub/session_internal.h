@@ -55,6 +55,7 @@ struct session {
     bool is_over; /* GONE: no offer finds an inlet */
     uint64_t last_number;
     struct totals published;
+    struct totals lost; /* before it reached an activation, where there was a count */
     int64_t last_event_wall_ns;
 
     /* Loop only. */

@@ -15,9 +15,23 @@ enum err session_offer(struct session *session, uint64_t activation, struct chun
     return session->kind->offer(session, activation, chunk, waiter, offer_out);
 }
 
-void session_lose(struct session *session, const struct source_loss *loss)
+/* The loop takes an activation out of the table before it frees it: so not while the lock is
+ * held. */
+static void lose_numbered(struct session *session, uint64_t number, const struct source_loss *loss)
 {
-    (void)inlet_lose(&session->producer.inlet, NULL, loss, false);
+    pthread_mutex_lock(&session->lock);
+    struct numbered_inlet *numbered = session->is_over ? NULL : inlet_table_find(session, number);
+    if (numbered && inlet_lose(&numbered->inlet, NULL, loss, false))
+        totals_add(&session->lost, loss->count, loss->bytes);
+    pthread_mutex_unlock(&session->lock);
+}
+
+void session_lose(struct session *session, uint64_t activation, const struct source_loss *loss)
+{
+    if (activation == 0)
+        (void)inlet_lose(&session->producer.inlet, NULL, loss, false);
+    else
+        lose_numbered(session, activation, loss);
 }
 
 void session_give_up(struct session *session, uint64_t activation, const struct put_waiter *waiter)

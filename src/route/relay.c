@@ -5,6 +5,7 @@
 #include "event/filter.h"
 #include "flow/chan.h"
 #include "flow/chan_limits.h"
+#include "flow/feed.h"
 #include "flow/shared_feed.h"
 #include "route/data_path.h"
 #include "route/offer.h"
@@ -116,9 +117,12 @@ static void report(struct inlet *inlet, const struct source_loss *loss)
 
     for (uint32_t i = 0; i < inlet->route_count; i++) {
         const struct route *route = inlet->routes[i];
+        const struct source_loss *known = route->part.answer == FILTER_BY_EVENT ? &unknown : loss;
 
-        shared_lost(route->chan, route->generation, inlet->source,
-                    route->part.answer == FILTER_BY_EVENT ? &unknown : loss);
+        if (route->feed)
+            feed_lost_upstream(route->chan, route->feed, known);
+        else
+            shared_lost(route->chan, route->generation, inlet->source, known);
     }
     for (uint32_t i = 0; i < inlet->wildcard_count; i++)
         shared_lost(inlet->wildcards[i].chan, GENERATION_WILDCARD, inlet->source, loss);

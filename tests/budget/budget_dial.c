@@ -6,6 +6,7 @@
 #include "event/chunk.h"
 #include "lib/events.h"
 #include "loop/loop.h"
+#include "server/dial/upstream_losses.h"
 #include "server/dial/upstream_message.h"
 #include "server/dial/upstream_plan.h"
 
@@ -93,10 +94,11 @@ static void ready_raw(void)
 static void dial_round(void)
 {
     for (uint32_t i = 0; i < state.shape.messages; i++) {
+        SCRATCH struct upstream_losses losses;
         struct chunk *chunk;
         struct fault fault;
 
-        if (upstream_message(&state.plan, state.received[i], NULL, &chunk, &fault))
+        if (upstream_message(&state.plan, state.received[i], NULL, &chunk, &losses, &fault))
             break;
         state.events += chunk->count;
         chunk_release(chunk);

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "flow/chan_limits.h"
+#include "flow/source_loss.h"
 #include "hub/endpoint_rules.h"
 #include "seam/fake_session.h"
 #include "seam/virtual_clock.h"
@@ -75,6 +77,40 @@ Test(endpoints, a_report_of_an_activation_that_has_ended_or_never_was_does_nothi
     cr_assert_eq(state_of(&fixture, "web"), PRODUCER_IDLE);
     cr_assert_str_eq(consumer_read(&consumer), "web is ENDED\n");
     consumer_leave(&consumer);
+    fake_session_fini(&web);
+    hub_fixture_close(&fixture);
+}
+
+static void lose(struct fake_session *session, uint64_t activation, uint64_t count)
+{
+    const struct source_loss loss = {.count = count, .bytes = 2 * count, .reason = LOSS_EXPIRED};
+
+    session_lose(session->session, activation, &loss);
+}
+
+Test(endpoints, what_was_lost_before_an_activation_is_told_to_its_consumer_and_counted)
+{
+    struct hub_fixture fixture;
+    struct fake_session web = {0};
+    struct consumer one, two;
+
+    hub_fixture_open(&fixture);
+    fake_session_join(&web, &fixture, endpoint_params("web", SESSION_PER_CONSUMER));
+    consumer_join(&one, &fixture, subscription_params_of(NULL));
+    consumer_join(&two, &fixture, subscription_params_of(NULL));
+    lose(&web, 1, 3);
+    lose(&web, 1, 2);
+    lose(&web, 9, 7); /* it was never started */
+    cr_assert_str_eq(consumer_read(&one), "lost web 5 0-0 EXPIRED, web is CONNECTING\n");
+    cr_assert_str_eq(consumer_read(&two), "web is CONNECTING\n");
+    cr_assert_eq(view_of(&fixture, "web").lost_upstream.events, 5);
+    fake_session_end(&web, 1, CODE_OK, NULL);
+    lose(&web, 1, 1); /* it has ended */
+    cr_assert_str_eq(consumer_read(&one), "web is ENDED\n");
+    cr_assert_eq(view_of(&fixture, "web").lost_upstream.bytes, 10);
+    consumer_leave(&one);
+    consumer_leave(&two);
+    fake_session_end(&web, 2, CODE_OK, NULL);
     fake_session_fini(&web);
     hub_fixture_close(&fixture);
 }

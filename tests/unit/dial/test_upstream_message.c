@@ -9,14 +9,18 @@
 
 #include "base/counters.h"
 #include "event/event_view.h"
+#include "event/field_write.h"
 #include "grpc/coalesce.h"
 #include "lib/events.h"
 #include "loop/loop.h"
+#include "proto/field_numbers.h"
+#include "server/dial/upstream_losses.h"
 #include "server/dial/upstream_message.h"
 #include "server/dial/upstream_plan.h"
 
 static struct upstream_thread thread;
 static struct upstream_plan plan;
+static struct upstream_losses losses; /* of the latest message */
 
 static void open_plan(void)
 {
@@ -54,7 +58,7 @@ static enum fault_reason coalesce_message(struct bytes bytes, size_t piece, stru
                                           struct chunk **chunk_out, struct fault *fault)
 {
     grpc_byte_buffer *message = message_of(bytes, piece);
-    enum fault_reason reason = upstream_message(&plan, message, coalesced, chunk_out, fault);
+    enum fault_reason reason = upstream_message(&plan, message, coalesced, chunk_out, &losses, fault);
 
     grpc_byte_buffer_destroy(message);
     return reason;
@@ -145,6 +149,68 @@ Test(upstream_message, the_events_of_all_runs_are_one_chunk)
         cr_assert_eq(view.data.data[0], '0' + i);
     }
     chunk_release(chunk);
+    buf_fini(&batch);
+}
+
+static void put_loss(struct buf *batch, uint64_t count, uint64_t bytes, uint32_t reason)
+{
+    struct buf lost = {0};
+
+    field_varint(&lost, PB_LOST_COUNT, count);
+    field_varint(&lost, PB_LOST_BYTES, bytes);
+    field_varint(&lost, PB_LOST_REASON, reason);
+    put_field(batch, PB_EVENT_BATCH_LOST, (struct bytes){lost.data, lost.size});
+    buf_fini(&lost);
+}
+
+static const struct source_loss *loss_of(enum loss reason)
+{
+    cr_assert(losses.any);
+    return &losses.by_reason[reason];
+}
+
+Test(upstream_message, losses_are_added_up_by_their_reasons)
+{
+    struct buf batch = {0};
+    struct chunk *chunk;
+    struct fault fault;
+
+    plan.event_batch = true;
+    put_run(&batch, 0, 1);
+    cr_assert_eq(read_message((struct bytes){batch.data, batch.size}, 10, &chunk, &fault), FAULT_NONE);
+    cr_assert_not(losses.any);
+    chunk_release(chunk);
+    put_loss(&batch, 2, 20, LOSS_BUDGET);
+    put_loss(&batch, 3, 30, LOSS_BUDGET);
+    put_loss(&batch, 1, UINT64_MAX, LOSS_EXPIRED);
+    put_loss(&batch, UINT64_MAX, 7, LOSS_COALESCED);
+    put_loss(&batch, 4, 0, 99);
+    cr_assert_eq(read_message((struct bytes){batch.data, batch.size}, 10, &chunk, &fault), FAULT_NONE);
+    cr_assert_eq(chunk->count, 1);
+    cr_assert_eq(loss_of(LOSS_BUDGET)->count, 5);
+    cr_assert_eq(loss_of(LOSS_BUDGET)->bytes, 50);
+    cr_assert_eq(loss_of(LOSS_EXPIRED)->count, 1);
+    cr_assert_lt(loss_of(LOSS_EXPIRED)->bytes, UINT64_C(1) << 60);
+    cr_assert_eq(loss_of(LOSS_COALESCED)->count, 0);
+    cr_assert(loss_of(LOSS_COALESCED)->count_unknown);
+    cr_assert_eq(loss_of(LOSS_REPORTED_BY_PRODUCER)->count, 4);
+    cr_assert_eq(loss_of(LOSS_RESUME_GAP)->reason, 0, "nothing of this reason");
+    chunk_release(chunk);
+    buf_fini(&batch);
+}
+
+Test(upstream_message, a_malformed_loss_is_refused)
+{
+    struct buf batch = {0};
+    struct chunk *chunk;
+    struct fault fault;
+
+    plan.event_batch = true;
+    put_run(&batch, 0, 1);
+    put_field(&batch, PB_EVENT_BATCH_LOST, text_of("\xff"));
+    cr_assert_eq(read_message((struct bytes){batch.data, batch.size}, 10, &chunk, &fault), FAULT_MALFORMED);
+    cr_assert_str_eq(fault.field, "message.lost");
+    cr_assert_null(chunk);
     buf_fini(&batch);
 }
 

@@ -75,7 +75,7 @@ struct tributary_producer {
     const char *const *aborted_subscriptions; /* ids, of the first 100 of these */
     size_t aborted_subscription_count;
     uint32_t inner_sources;                /* of an endpoint that is another tributary: so many */
-    struct tributary_totals lost_upstream; /* of an inner source: what its server reports as lost */
+    struct tributary_totals lost_upstream; /* of these and of endpoints: what the upstream has lost */
 };
 
 /* One counter of the server's metrics. */
