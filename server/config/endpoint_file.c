@@ -19,8 +19,8 @@ struct reading {
     struct endpoint_file *file;
     const struct file_template *with;
     const char *name;
-    size_t stem_size; /* of the name, without its extension */
-    size_t max_definitions;
+    size_t stem_size;                /* of the name, without its extension */
+    const struct file_total *others; /* what all other files define */
 };
 
 static bool ends_in(const char *name, const char *end)
@@ -47,6 +47,11 @@ bool endpoint_file_is_template(const char *name)
 
 bool endpoint_file_parse(const char *name, struct bytes text, struct tree *tree)
 {
+    static const char mark[] = "\xef\xbb\xbf";
+    const size_t mark_size = sizeof(mark) - 1;
+
+    if (text.size >= mark_size && memcmp(text.data, mark, mark_size) == 0)
+        text = (struct bytes){text.data + mark_size, text.size - mark_size};
     return ends_in(name, ".json") ? json_text_read(text, tree) : yaml_text_read(text, tree);
 }
 
@@ -73,6 +78,7 @@ static bool add(struct endpoint_file *file, struct bytes name, struct bytes mess
     memcpy(memory, name.data, name.size);
     memory[name.size] = 0;
     memcpy(memory + name.size + 1, message.data, message.size);
+    file->bytes += message.size;
     definitions[file->count++] = (struct file_definition){
         .name = (char *)memory, .message = {memory + name.size + 1, message.size}, .line = line};
     return true;
@@ -133,11 +139,15 @@ static bool read_endpoint(const struct reading *reading, const struct definition
     struct endpoint_file *file = reading->file;
     struct buf message = {0};
 
-    if (file->count == reading->max_definitions)
-        return tree_refuse(&file->fault, source->line, NULL, "more than %zu producers in all files",
-                           reading->max_definitions);
-    const bool is_good = definition_write(source, &message, &file->fault) &&
-                         check_and_add(reading, source, (struct bytes){message.data, message.size});
+    if (reading->others->producers + file->count >= MAX_FILE_PRODUCERS)
+        return tree_refuse(&file->fault, source->line, NULL, "more than %u producers in all files",
+                           MAX_FILE_PRODUCERS);
+    bool is_good = definition_write(source, &message, &file->fault);
+    if (is_good && reading->others->bytes + file->bytes + message.size > MAX_DEFINITION_BYTES)
+        is_good = tree_refuse(&file->fault, source->line, NULL,
+                              "the definitions of all files have more than %zu bytes, templates included",
+                              MAX_DEFINITION_BYTES);
+    is_good = is_good && check_and_add(reading, source, (struct bytes){message.data, message.size});
     buf_fini(&message);
     return is_good;
 }
@@ -233,17 +243,14 @@ static void drop_definitions(struct endpoint_file *file)
 {
     for (size_t i = 0; i < file->count; i++)
         free(file->definitions[i].name);
-    file->count = 0;
+    file->count = file->bytes = 0;
 }
 
 bool endpoint_file_read(const char *name, struct bytes text, const struct file_template *with,
-                        size_t max_definitions, struct endpoint_file *file)
+                        const struct file_total *others, struct endpoint_file *file)
 {
-    const struct reading reading = {.file = file,
-                                    .with = with,
-                                    .name = name,
-                                    .stem_size = stem_size(name),
-                                    .max_definitions = max_definitions};
+    const struct reading reading = {
+        .file = file, .with = with, .name = name, .stem_size = stem_size(name), .others = others};
     struct tree tree;
 
     tree_init(&tree);

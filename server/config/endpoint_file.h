@@ -11,6 +11,16 @@
 
 #include "server/config/tree.h"
 
+/* What all files of all folders may define together. A template may make many large definitions of
+ * a short list. */
+#define MAX_FILE_PRODUCERS 10000u
+#define MAX_DEFINITION_BYTES ((size_t)32 << 20)
+
+/* What files define: so many producers, with so many bytes of definitions. */
+struct file_total {
+    size_t producers, bytes;
+};
+
 struct file_definition {
     char *name;           /* of the endpoint, with a closing NUL */
     struct bytes message; /* an encoded Endpoint, checked; behind the name */
@@ -20,6 +30,7 @@ struct file_definition {
 struct endpoint_file {
     struct file_definition *definitions;
     size_t count, capacity;
+    size_t bytes; /* of all definitions */
     struct tree_fault fault;
 };
 
@@ -35,17 +46,18 @@ bool endpoint_file_is_one(const char *name);
 /* Whether it is the folder's template: template.json, template.yml or template.yaml. */
 bool endpoint_file_is_template(const char *name);
 
-/* Reads the text of a file by its extension. False: tree->fault says why. tree_fini() must follow
- * in both cases. */
+/* Reads the text of a file by its extension, without a mark of UTF-8 (BOM) at its beginning. False:
+ * tree->fault says why. tree_fini() must follow in both cases. */
 MUST_CHECK bool endpoint_file_parse(const char *name, struct bytes text, struct tree *tree);
 
 /* The same for a template. */
 MUST_CHECK bool endpoint_file_parse_template(const char *name, struct bytes text, struct tree *tree);
 
-/* Reads the text of a file into a zeroed struct. False: file->fault says why, and there are no
- * definitions. endpoint_file_fini() must follow in both cases. */
+/* Reads the text of a file into a zeroed struct. `others`: what all other files define. False:
+ * file->fault says why, and there are no definitions. endpoint_file_fini() must follow in both
+ * cases. */
 MUST_CHECK bool endpoint_file_read(const char *name, struct bytes text, const struct file_template *with,
-                                   size_t max_definitions, struct endpoint_file *file);
+                                   const struct file_total *others, struct endpoint_file *file);
 void endpoint_file_fini(struct endpoint_file *file);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "event/text.h"
 #include "hub/hub.h"
 #include "loop/loop.h"
 #include "server/config/file_source.h"
@@ -134,10 +135,20 @@ static void on_scanned(void *ctx, struct list *changes)
     loop_slice_later(files->loop, &files->slice);
 }
 
+/* The path is shown in protobuf's strings. */
+static struct status refuse_path(const char *path)
+{
+    log_write(LOG_ERROR, "endpoints.folder_failed", LOG_TEXT("folder", path),
+              LOG_TEXT("reason", "its path is not valid UTF-8"));
+    return (struct status){ERR_INVALID, 0, "read a path of --endpoints-dir"};
+}
+
 /* Somebody is here who can correct the option: a folder that comes later is not waited for. */
 struct status endpoint_files_check(const char *const *paths, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
+        if (!utf8_valid(text_bytes(paths[i])))
+            return refuse_path(paths[i]);
         DIR *stream = opendir(paths[i]);
 
         if (!stream) {

@@ -17,6 +17,11 @@ static bool refuse(struct tree_fault *fault, const char *what, int reason)
     return tree_refuse(fault, 0, NULL, "%s: %s", what, strerror_r(reason, text, sizeof(text)));
 }
 
+static bool refuse_kind(struct tree_fault *fault)
+{
+    return tree_refuse(fault, 0, NULL, "it is no regular file");
+}
+
 static bool read_all(int fd, size_t max, struct buf *bytes, struct tree_fault *fault)
 {
     for (;;) {
@@ -43,15 +48,17 @@ bool file_bytes_read(const char *folder, const char *name, size_t max, struct bu
 
     if ((size_t)snprintf(path, sizeof(path), "%s/%s", folder, name) >= sizeof(path))
         return refuse(fault, "it cannot be opened", ENAMETOOLONG);
-    /* a named pipe would wait for a writer */
+    /* Already to open it may do something where a link leads to a device. */
+    if (stat(path, &status) != 0)
+        return refuse(fault, "it cannot be opened", errno);
+    if (!S_ISREG(status.st_mode))
+        return refuse_kind(fault);
+    /* another one may be there now: a named pipe would wait for a writer */
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return refuse(fault, "it cannot be opened", errno);
-    bool is_good = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-    if (!is_good)
-        tree_refuse(fault, 0, NULL, "it is no regular file");
-    else
-        is_good = read_all(fd, max, bytes, fault);
+    const bool is_regular = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+    const bool is_good = is_regular ? read_all(fd, max, bytes, fault) : refuse_kind(fault);
     close(fd);
     return is_good;
 }

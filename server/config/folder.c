@@ -10,14 +10,17 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "event/text.h"
 #include "server/config/file_bytes.h"
 
 #define QUIET_NS (200 * NS_PER_MS)
 
-/* What a file looks like. Zeroed: it is not there. */
+/* What a file looks like. Zeroed: it is not there. Where it is there and cannot be looked at,
+ * `error` says why, and nothing else is known. */
 struct stamp {
     uint64_t device, inode, size;
     int64_t modified_ns, changed_ns;
+    int64_t error;
 };
 
 struct file {
@@ -26,7 +29,7 @@ struct file {
     int64_t seen_since_ns;
     bool is_listed; /* by this scan */
     bool is_read;   /* `read` holds */
-    size_t producers;
+    struct file_total defines;
     char name[];
 };
 
@@ -134,8 +137,10 @@ static struct stamp stamp_of(int folder, const struct file *file)
 {
     struct stat status;
 
-    if (!file->is_listed || fstatat(folder, file->name, &status, 0) != 0)
+    if (!file->is_listed)
         return (struct stamp){0};
+    if (fstatat(folder, file->name, &status, 0) != 0)
+        return (struct stamp){.error = errno};
     return (struct stamp){.device = status.st_dev,
                           .inode = status.st_ino,
                           .size = (uint64_t)status.st_size,
@@ -146,6 +151,22 @@ static struct stamp stamp_of(int folder, const struct file *file)
 static bool same_stamp(const struct stamp *a, const struct stamp *b)
 {
     return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* What the list of a folder that cannot be read whole has brought. Otherwise it could grow with
+ * each scan. */
+static void forget_unread(struct folder *folder)
+{
+    for (struct file **link = &folder->files; *link;) {
+        struct file *file = *link;
+
+        if (file->is_read) {
+            link = &file->next;
+            continue;
+        }
+        *link = file->next;
+        free(file);
+    }
 }
 
 /* Looks at every file. False: the folder cannot be read. */
@@ -167,6 +188,8 @@ static bool look_at_all(struct folder *folder)
         file->seen = stamp;
     }
     closedir(stream);
+    if (!is_good)
+        forget_unread(folder);
     return is_good;
 }
 
@@ -261,22 +284,39 @@ static void drop_template(struct folder *folder, const struct file *file)
 
 /* ---- the other files ---- */
 
-static void read_file(struct folder *folder, struct file *file, size_t *producers, struct list *changes)
+/* Its name is shown in protobuf's strings. */
+static bool read_bytes(const struct folder *folder, const struct file *file, struct buf *bytes,
+                       struct tree_fault *fault)
+{
+    if (!utf8_valid(text_bytes(file->name)))
+        return tree_refuse(fault, 0, NULL, "its name is not valid UTF-8");
+    return file_bytes_read(folder->path, file->name, MAX_ENDPOINT_FILE_BYTES, bytes, fault);
+}
+
+static struct file_total total_without(const struct file_total *total, const struct file *file)
+{
+    return (struct file_total){total->producers - file->defines.producers,
+                               total->bytes - file->defines.bytes};
+}
+
+static void read_file(struct folder *folder, struct file *file, struct file_total *total,
+                      struct list *changes)
 {
     const struct file_template with = {folder->has_template ? folder->template_tree.root : NULL,
                                        folder->template_is_bad};
     struct file_change *change = change_new(folder, file, FILE_REFUSED, changes);
-    const size_t others = *producers - file->producers;
+    const struct file_total others = total_without(total, file);
     struct buf bytes = {0};
 
     if (!change)
         return;
-    if (file_bytes_read(folder->path, file->name, MAX_ENDPOINT_FILE_BYTES, &bytes, &change->file.fault) &&
-        endpoint_file_read(file->name, (struct bytes){bytes.data, bytes.size}, &with,
-                           MAX_FILE_PRODUCERS - others, &change->file)) {
+    if (read_bytes(folder, file, &bytes, &change->file.fault) &&
+        endpoint_file_read(file->name, (struct bytes){bytes.data, bytes.size}, &with, &others,
+                           &change->file)) {
         change->kind = FILE_READ;
-        file->producers = change->file.count;
-        *producers = others + file->producers;
+        file->defines = (struct file_total){change->file.count, change->file.bytes};
+        *total = (struct file_total){others.producers + file->defines.producers,
+                                     others.bytes + file->defines.bytes};
     }
     buf_fini(&bytes);
     file->read = file->seen;
@@ -284,7 +324,8 @@ static void read_file(struct folder *folder, struct file *file, size_t *producer
 }
 
 /* Takes a file out of the list: it is gone. */
-static void drop_file(struct folder *folder, struct file **link, size_t *producers, struct list *changes)
+static void drop_file(struct folder *folder, struct file **link, struct file_total *total,
+                      struct list *changes)
 {
     struct file *file = *link;
 
@@ -292,13 +333,23 @@ static void drop_file(struct folder *folder, struct file **link, size_t *produce
         return;
     if (endpoint_file_is_template(file->name))
         drop_template(folder, file);
-    *producers -= file->producers;
+    *total = total_without(total, file);
     *link = file->next;
     free(file);
 }
 
-/* Reads the templates, or everything else. Returns how long to wait until a change counts. */
-static int64_t read_changed(struct folder *folder, bool templates, bool is_first, size_t *producers,
+/* A template that is gone makes place for another one, which the lists are read with. */
+enum pass { GONE_TEMPLATES, TEMPLATES, OTHER_FILES, PASS_COUNT };
+
+static enum pass pass_of(const struct file *file)
+{
+    if (!endpoint_file_is_template(file->name))
+        return OTHER_FILES;
+    return is_there(file) ? TEMPLATES : GONE_TEMPLATES;
+}
+
+/* The files of one pass. Returns how long to wait until a change counts. */
+static int64_t read_changed(struct folder *folder, enum pass pass, bool is_first, struct file_total *total,
                             struct list *changes)
 {
     int64_t least_ns = 0;
@@ -308,32 +359,36 @@ static int64_t read_changed(struct folder *folder, bool templates, bool is_first
         const bool is_changed = has_changed(file) || !is_there(file);
         const int64_t wait_ns = wait_for(file, is_first);
 
-        if (endpoint_file_is_template(file->name) != templates || !is_changed) {
+        if (pass_of(file) != pass || !is_changed) {
             link = &file->next;
         } else if (wait_ns > 0) {
             least_ns = least_ns == 0 ? wait_ns : MIN_OF(wait_ns, least_ns);
             link = &file->next;
         } else if (!is_there(file)) {
-            drop_file(folder, link, producers, changes);
+            drop_file(folder, link, total, changes);
             link = *link == file ? &file->next : link;
         } else {
-            if (templates)
+            if (pass == TEMPLATES)
                 read_template(folder, file, changes);
             else
-                read_file(folder, file, producers, changes);
+                read_file(folder, file, total, changes);
             link = &file->next;
         }
     }
     return least_ns;
 }
 
-int64_t folder_scan(struct folder *folder, bool is_first, size_t *producers, struct list *changes)
+int64_t folder_scan(struct folder *folder, bool is_first, struct file_total *total, struct list *changes)
 {
+    int64_t least_ns = 0;
+
     folder->fault[0] = '\0';
     if (!look_at_all(folder))
         return 0;
-    const int64_t template_ns = read_changed(folder, true, is_first, producers, changes);
-    const int64_t others_ns = read_changed(folder, false, is_first, producers, changes);
-    return template_ns == 0 || others_ns == 0 ? MAX_OF(template_ns, others_ns)
-                                              : MIN_OF(template_ns, others_ns);
+    for (enum pass pass = 0; pass < PASS_COUNT; pass++) {
+        const int64_t wait_ns = read_changed(folder, pass, is_first, total, changes);
+
+        least_ns = least_ns == 0 || wait_ns == 0 ? MAX_OF(least_ns, wait_ns) : MIN_OF(least_ns, wait_ns);
+    }
+    return least_ns;
 }

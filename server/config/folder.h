@@ -3,7 +3,8 @@
  *
  * A file counts as changed once it has looked the same for 200 ms: its device, inode, size and
  * times, through symbolic links, or that it is not there. So a file that is being written is left
- * alone, and so is one that is removed and made again.
+ * alone, and so is one that is removed and made again. One that is there and cannot be looked at is
+ * refused, and is not gone: a link that leads nowhere, or a folder that may not be searched.
  *
  * Threads: one at a time. */
 #ifndef TRIBUTARY_SERVER_CONFIG_FOLDER_H
@@ -15,7 +16,6 @@
 
 #define MAX_FOLDER_FILES 1000u /* of one folder */
 #define MAX_ENDPOINT_FILE_BYTES (1u << 20)
-#define MAX_FILE_PRODUCERS 10000u /* of all files of all folders */
 
 struct folder;
 
@@ -33,10 +33,10 @@ struct file_change {
 struct folder *folder_new(const char *path);
 void folder_free(struct folder *folder); /* NULL is allowed */
 
-/* Appends what has changed to `changes`: struct file_change, which the caller owns. *producers:
- * how many all files of all folders define; it is kept up to date. `is_first`: nothing is waited
+/* Appends what has changed to `changes`: struct file_change, which the caller owns. *total: what
+ * all files of all folders define; it is kept up to date. `is_first`: nothing is waited
  * for. Returns how long to wait until a change counts; 0: there is none that does not. */
-int64_t folder_scan(struct folder *folder, bool is_first, size_t *producers, struct list *changes);
+int64_t folder_scan(struct folder *folder, bool is_first, struct file_total *total, struct list *changes);
 
 /* Why the folder could not be read by the last scan. Empty: it could. Nothing has changed then. */
 const char *folder_fault(const struct folder *folder);

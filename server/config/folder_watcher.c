@@ -34,7 +34,7 @@ struct scan {
     int inotify; /* -1: there is none */
     bool is_first;
     int64_t wait_ns;
-    size_t producers; /* that all files define */
+    struct file_total total; /* what all files define */
     struct list changes;
 };
 
@@ -107,8 +107,7 @@ static void run(struct detached_job *job)
     set_watches(scan);
     scan->wait_ns = PERIOD_NS;
     for (size_t i = 0; i < scan->count; i++) {
-        const int64_t wait_ns =
-            folder_scan(scan->folders[i], scan->is_first, &scan->producers, &scan->changes);
+        const int64_t wait_ns = folder_scan(scan->folders[i], scan->is_first, &scan->total, &scan->changes);
 
         if (wait_ns > 0)
             scan->wait_ns = MIN_OF(scan->wait_ns, wait_ns);

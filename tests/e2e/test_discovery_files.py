@@ -5,6 +5,8 @@ import json
 import os
 import pathlib
 import shutil
+import socket
+import subprocess
 import tempfile
 import time
 
@@ -12,7 +14,7 @@ import grpc
 
 from harness.case import Case, main
 from harness.client import subscribe_request
-from harness.daemon import Daemon, eventually, instrumented
+from harness.daemon import PATIENCE, Daemon, binary, eventually, instrumented
 from harness.protos import fault_of, message_class, v1
 from harness.sessions import of
 from harness.upstreams import Upstream, endpoint
@@ -214,6 +216,55 @@ resolve_period: 10s
         self.assertEqual(self.names(), ["first"])
         os.unlink(self.folder / "pipe.yml")
 
+    def test_a_file_that_is_there_and_cannot_be_looked_at_is_not_gone(self):
+        self.wait_names("first")
+        first = self.daemon.producer("first").epoch
+        path = self.folder / "first.yml"
+        for leads_to in ("first.yml", "/no/such/file"):  # a circle, and nowhere
+            os.symlink(leads_to, self.folder / ".link")
+            (self.folder / ".link").rename(path)
+            self.wait_counter("live.bad_endpoint_files", 1)
+            self.assertEqual(self.daemon.producer("first").epoch, first, "its producer stays")
+            self.write("first.yml", f"address: 127.0.0.1:9\nmethod: {METHOD}\n")
+            self.wait_counter("live.bad_endpoint_files", 0)
+        reasons = [line["reason"] for line in self.daemon.log("endpoints.file_refused")]
+        self.assertEqual(
+            reasons,
+            [
+                "it cannot be opened: Too many levels of symbolic links",
+                "it cannot be opened: No such file or directory",
+            ],
+        )
+        self.assertEqual(self.daemon.producer("first").epoch, first)
+
+    def test_names_that_no_answer_could_show_are_refused(self):
+        """A string of protobuf that is not UTF-8 makes a whole answer unreadable for its clients."""
+        self.wait_names("first")
+        name = os.fsencode(self.folder) + b"/a\xffb.yml"
+        with open(name, "wb") as file:
+            file.write(b"name: good\naddress: 127.0.0.1:9\n")
+        self.wait_refused("its name is not valid UTF-8")
+        self.assertEqual(self.names(), ["first"])
+        os.unlink(name)
+        self.wait_counter("live.bad_endpoint_files", 0)
+        folder = os.fsencode(self.root) + b"/\xff"
+        os.mkdir(folder)
+        command = [binary(), "--listen", "127.0.0.1:0", "--endpoints-dir", folder]
+        done = subprocess.run(command, capture_output=True, timeout=PATIENCE)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(b"its path is not valid UTF-8", done.stderr)
+
+    def test_a_device_is_not_opened_and_a_socket_is_no_file(self):
+        self.wait_names("first")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(self.folder / "socket.yml"))
+            self.wait_refused("it is no regular file")
+        os.symlink("/dev/tty", self.folder / "tty.yml")
+        self.wait_refused("it is no regular file", count=2)
+        for name in ("socket.yml", "tty.yml"):
+            os.unlink(self.folder / name)
+        self.wait_counter("live.bad_endpoint_files", 0)
+
     def test_the_folder_is_gone_for_a_while_and_nothing_changes(self):
         self.wait_names("first")
         moved = self.root / "moved"
@@ -258,6 +309,27 @@ class Lists(WithFolder):
             lambda: (now := self.daemon.producer("web@127.0.0.3:9")) and now.endpoint.method == "",
             "without it the defaults count",
         )
+
+    def test_a_template_may_be_renamed_and_its_calls_go_on(self):
+        upstream = self.upstream()
+        self.write("template.yml", f"method: {METHOD}\nactivation: SHARED\n")
+        self.write_json("web.json", [{"targets": [upstream.address]}])
+        upstream.wait_calls(1)
+        name = f"web@{upstream.address}"
+        epoch = self.daemon.producer(name).epoch
+        for before, after in (("yml", "yaml"), ("yaml", "yml")):  # the new one comes first, and last
+            (self.folder / f"template.{before}").rename(self.folder / f"template.{after}")
+            eventually(
+                lambda: [line for line in self.daemon.log("endpoints.file_gone")
+                         if line["file"].endswith(f"template.{before}")],
+                "it is noticed",
+            )
+        self.write("more.json", '[{"targets": ["127.0.0.1:9"]}]')
+        self.wait_names(name, "more@127.0.0.1:9")
+        self.assertEqual(self.daemon.producer("more@127.0.0.1:9").endpoint.method, METHOD)
+        self.assertEqual(self.daemon.log("endpoints.file_refused"), [])
+        self.assertEqual(self.daemon.producer(name).epoch, epoch)
+        self.assertEqual(len(upstream.calls), 1)
 
     def test_an_empty_list_drains_all_and_a_broken_one_none(self):
         self.write_json("web.json", [{"targets": [f"127.0.0.1:{port}" for port in range(1, 30)]}])

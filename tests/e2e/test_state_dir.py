@@ -466,6 +466,10 @@ class Refused(WithStateDir):
         self.state = os.path.join(self.state, "deep")
         self.refused_start(self.state, "No such file or directory")
 
+    def test_a_path_that_no_answer_could_show(self):
+        self.state = os.fsdecode(os.fsencode(self.state) + b"\xff")
+        self.refused_start("its absolute path is not valid UTF-8")
+
     def test_a_read_only_folder(self):
         self.made()
         if os.geteuid() == 0:

@@ -12,6 +12,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "event/text.h"
+
 #define MIN_BLOCK_BYTES 4096u
 #define OTHERS_MAY_WRITE (S_IWGRP | S_IWOTH)
 #define OTHERS_MAY_ANYTHING (S_IRWXG | S_IRWXO)
@@ -58,8 +60,11 @@ static bool set_path(const char *path, struct state_dir *dir, struct refusal *re
     if (size <= MAX_STATE_DIR_PATH)
         memcpy(dir->path, absolute, size + 1);
     free(absolute);
-    return size <= MAX_STATE_DIR_PATH ||
-           refuse(refusal, "%s: its absolute path has %zu bytes: at most %u", path, size, MAX_STATE_DIR_PATH);
+    if (size > MAX_STATE_DIR_PATH)
+        return refuse(refusal, "%s: its absolute path has %zu bytes: at most %u", path, size,
+                      MAX_STATE_DIR_PATH);
+    return utf8_valid(text_bytes(dir->path)) || /* it is shown in protobuf's strings */
+           refuse(refusal, "%s: its absolute path is not valid UTF-8", path);
 }
 
 static bool check_folder(const struct state_dir *dir, struct refusal *refusal)

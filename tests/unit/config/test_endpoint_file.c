@@ -7,19 +7,23 @@
 #include <string.h>
 
 static const struct file_template no_template = {NULL, false};
+static const struct file_total nothing = {0, 0};
 
 static void read_file(const char *name, const char *text, const struct file_template *with,
                       struct endpoint_file *file)
 {
-    cr_assert(endpoint_file_read(name, text_bytes(text), with, 100, file), "%s: line %u: %s: %s", name,
+    cr_assert(endpoint_file_read(name, text_bytes(text), with, &nothing, file), "%s: line %u: %s: %s", name,
               file->fault.line, file->fault.key, file->fault.text);
 }
+
+/* All but two producers are defined by others. */
+static const struct file_total nearly_all = {MAX_FILE_PRODUCERS - 2, 0};
 
 static void expect_refused(const char *name, const char *text, unsigned line, const char *reason)
 {
     struct endpoint_file file = {.count = 0};
 
-    cr_assert_not(endpoint_file_read(name, text_bytes(text), &no_template, 2, &file), "%s", text);
+    cr_assert_not(endpoint_file_read(name, text_bytes(text), &no_template, &nearly_all, &file), "%s", text);
     cr_assert(strstr(file.fault.text, reason), "%s: %s", text, file.fault.text);
     cr_assert_eq(file.fault.line, line, "%s: line %u", text, file.fault.line);
     cr_assert_eq(file.count, 0);
@@ -98,6 +102,48 @@ Test(endpoint_file, a_template_must_be_good_by_itself)
     }
 }
 
+Test(endpoint_file, the_bytes_of_all_definitions_have_a_bound)
+{
+    static const char text[] = "- targets: [h:1]\n- targets: [h:2]\n";
+    struct endpoint_file file = {.count = 0}, again = {.count = 0};
+
+    read_file("a.yml", text, &no_template, &file);
+    const struct file_total fits = {0, MAX_DEFINITION_BYTES - file.bytes},
+                            too_many = {0, MAX_DEFINITION_BYTES - file.bytes + 1};
+    cr_assert(file.bytes > 0);
+    cr_assert(endpoint_file_read("a.yml", text_bytes(text), &no_template, &fits, &again));
+    cr_assert_eq(again.bytes, file.bytes);
+    endpoint_file_fini(&again);
+    cr_assert_not(endpoint_file_read("a.yml", text_bytes(text), &no_template, &too_many, &again));
+    cr_assert(strstr(again.fault.text, "more than 33554432 bytes"), "%s", again.fault.text);
+    cr_assert_eq(again.fault.line, 2);
+    cr_assert_eq(again.count, 0);
+    cr_assert_eq(again.bytes, 0);
+    endpoint_file_fini(&again);
+    endpoint_file_fini(&file);
+}
+
+Test(endpoint_file, a_mark_of_UTF_8_at_the_beginning_is_left_out)
+{
+    struct endpoint_file yaml = {.count = 0}, json = {.count = 0};
+
+    read_file("x.yml",
+              "\xef\xbb\xbf"
+              "address: h:1\n",
+              &no_template, &yaml);
+    read_file("x.json",
+              "\xef\xbb\xbf"
+              "{\"address\": \"h:1\"}",
+              &no_template, &json);
+    cr_assert(bytes_same(yaml.definitions[0].message, json.definitions[0].message));
+    expect_refused("x.json",
+                   "\xef\xbb\xbf\xef\xbb\xbf"
+                   "{}",
+                   1, "no value of JSON");
+    endpoint_file_fini(&yaml);
+    endpoint_file_fini(&json);
+}
+
 Test(endpoint_file, refuses_with_line_and_reason)
 {
     expect_refused("a.yml", "x", 1, "a list or a mapping");
@@ -108,7 +154,7 @@ Test(endpoint_file, refuses_with_line_and_reason)
     expect_refused("a.yml", "- targets: ['h']\n", 1, "a port must be given");
     expect_refused("a.yml", "- targets: []\n- targets:\n  - h:1\n  - h:0\n", 4, "port 1 to 65535");
     expect_refused("a.yml", "- targets: [h:1]\n  labels: [a]\n", 2, "a mapping is wanted");
-    expect_refused("a.yml", "- targets: [h:1, h:2, h:3]\n", 1, "more than 2 producers");
+    expect_refused("a.yml", "- targets: [h:1, h:2, h:3]\n", 1, "more than 10000 producers");
     expect_refused("a.yml", "address: h:1\nrequests: x\n", 2, "a list is wanted");
     expect_refused("a.yml", "address: h:1\nrequests: [{text: a, hex: aa}]\n", 2, "each is one of");
     expect_refused("a.yml", "address: h:1\nlabels: {a: [b]}\n", 2, "texts are wanted");
