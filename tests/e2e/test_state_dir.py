@@ -485,6 +485,52 @@ class Refused(WithStateDir):
             os.chmod(self.state, 0o700)
 
 
+class Displaced(WithStateDir):
+    """Somebody tidies up while the daemon runs. No OK may be for a file that has no name any more."""
+
+    def _expect_failed(self, what):
+        with self.assertFault(CODE.FAILED_PRECONDITION, "STORE_FAILED", contains=["READONLY_DBMOVED", what]):
+            self.add("b")
+        self.assertEqual(self.endpoints().keys(), {"a"}, "what is in effect stays")
+        self.assertEqual(self.store().state, STORE.FAILED)
+        self.daemon.stop()
+
+    def test_the_folder_is_removed_or_moved(self):
+        for tidy_up in (shutil.rmtree, lambda path: os.rename(path, path + ".old")):
+            self.start()
+            self.add("a")
+            tidy_up(self.state)
+            self._expect_failed("store.db was removed, moved")
+            self.start()
+            self.assertEqual(self.endpoints().keys(), set())
+            self.daemon.stop()
+            shutil.rmtree(self.state)
+
+    def test_the_file_is_replaced_by_a_copy(self):
+        self.start()
+        self.add("a")
+        shutil.copy2(self.file(), self.file("copy"))
+        os.rename(self.file("copy"), self.file())
+        self._expect_failed("store.db was removed, moved")
+
+    def test_the_log_is_removed_or_cut(self):
+        for tidy_up in (os.unlink, lambda path: os.truncate(path, 0)):
+            self.start()
+            self.add("a")
+            tidy_up(self.file("store.db-wal"))
+            self._expect_failed("store.db-wal was removed, moved")
+            shutil.rmtree(self.state)
+
+    def test_an_orderly_end_brings_a_log_without_a_name_into_the_file(self):
+        self.start()
+        self.add("a")
+        os.unlink(self.file("store.db-wal"))
+        self._expect_failed("store.db-wal was removed, moved")
+        self.start()
+        self.assertEqual(self.endpoints().keys(), {"a"})
+        self.daemon.stop()
+
+
 class FullDisk(WithStateDir):
     def test_a_full_disk_refuses_and_goes_on_when_there_is_space(self):
         if os.geteuid() == 0:

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <sqlite3.h>
 
@@ -39,6 +40,12 @@ struct db_error {
     char text[256];        /* the step, SQLite's text, the errno's text */
 };
 
+/* Which file has a name. */
+struct file_place {
+    dev_t device;
+    ino_t inode;
+};
+
 struct database {
     sqlite3 *handle; /* NULL: not open */
     sqlite3_stmt *statements[DB_STATEMENT_COUNT];
@@ -47,7 +54,9 @@ struct database {
     bool was_clean; /* the process before ended as it should */
     bool same_boot; /* the machine has not restarted since it opened the store */
     int page_bytes;
-    int64_t wal_bytes; /* of frames that are not known to be in the database file (checkpoint.h) */
+    int64_t wal_bytes;           /* of frames that are not known to be in the database file (checkpoint.h) */
+    struct file_place places[2]; /* of the database file and its log */
+    bool is_displaced;           /* one of them is gone from its place */
     struct db_error error;
 };
 
@@ -63,6 +72,16 @@ MUST_CHECK bool database_open(struct database *database, const struct state_dir 
  * everything into the database file. Otherwise nothing more is written. Returns whether all that
  * worked; database->error says why not. Not open: does nothing. */
 bool database_close(struct database *database, bool is_clean);
+
+/* ---- database_place.c ---- */
+
+/* Notes which files stand in the folder, which SQLite has just opened. False: errno says why. */
+MUST_CHECK bool database_note_places(struct database *database);
+
+/* Whether these files stand there still, and the log has what was written to it. DB_FAILED: one was
+ * removed, moved, replaced or cut, and database->error says so. SQLite goes on writing to a file
+ * that has no name any more. */
+enum db_result database_check_places(struct database *database);
 
 /* ---- database_create.c ---- */
 

@@ -6,6 +6,7 @@
  * The mark in `meta` is "open" while a process uses the store. It is brought into the database file
  * at once. So a copy of the file that lacks its "-wal" is recognised, and refused: the commits in
  * that log would be lost. */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -225,8 +226,10 @@ bool database_open(struct database *database, const struct state_dir *dir, struc
         return database_refuse(database, database->error.code, "read the size of its pages", refusal);
     database->page_bytes = (int)page_bytes;
     checkpoint_init(database);
-    return set_mark(database, OPEN) ||
-           database_refuse(database, database->error.code, "mark it as open", refusal);
+    if (!set_mark(database, OPEN))
+        return database_refuse(database, database->error.code, "mark it as open", refusal);
+    return database_note_places(database) ||
+           refuse(refusal, "%s: look at it: %s", database->path, strerror(errno));
 }
 
 bool database_close(struct database *database, bool is_clean)

@@ -102,7 +102,10 @@ static enum db_result carry_out_all(struct database *database, struct list *batc
 static enum store_outcome run(struct store *store, struct list *batch)
 {
     struct database *database = &store->database;
-    enum db_result result = carry_out_all(database, batch);
+    enum db_result result = database_check_places(database);
+
+    if (result == DB_OK)
+        result = carry_out_all(database, batch);
     const bool commits = result == DB_OK;
 
     if (commits)

@@ -74,7 +74,8 @@ static void make_log_empty(struct store *store)
 static void close_database(struct store *store)
 {
     const bool failed_before = has_failed(store);
-    const bool is_clean = database_close(&store->database, !failed_before);
+    /* what stands in a log that has no name any more is brought into the file */
+    const bool is_clean = database_close(&store->database, !failed_before || store->database.is_displaced);
 
     if (!is_clean)
         (void)store_note(store, store->database.error.result);
