@@ -13,6 +13,8 @@
  *   changes.h        hear of producers and subscriptions as they come, change and go
  *   drain.h          end the server gently
  *   batch.h          keyed batches in this process; they need no server
+ *   runner.h         run operations of keyed batches over the server
+ *   worker.h         load, run and save them
  *
  * A first call:
  *
@@ -99,8 +101,8 @@ TRIBUTARY_API enum tributary_code tributary_connect(const struct tributary_optio
                                                     struct tributary_status *status);
 
 /* Ends the client, its connections and its thread, and waits until the thread has ended. Free the
- * client's publishers, sessions, subscribers and readers of changes first. No call may be running.
- * Never call this from a callback. NULL is allowed. */
+ * client's publishers, sessions, subscribers, readers of changes, runners and workers first. No
+ * call may be running. Never call this from a callback. NULL is allowed. */
 TRIBUTARY_API void tributary_free(struct tributary *client);
 
 #include "endpoint.h"
@@ -114,6 +116,8 @@ TRIBUTARY_API void tributary_free(struct tributary *client);
 #include "drain.h"
 #include "explain.h"
 #include "batch.h"
+#include "runner.h"
+#include "worker.h"
 
 #ifdef __cplusplus
 }
