@@ -2,6 +2,7 @@
 #include "client/lib/batch/pool.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/threads.h"
 
@@ -32,6 +33,15 @@ static void *run(void *ctx)
     }
     pthread_mutex_unlock(&pool->lock);
     return NULL;
+}
+
+uint32_t pool_thread_count(uint32_t asked, uint32_t max)
+{
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (asked > 0)
+        return asked;
+    return processors < 2 ? 2 : MIN_OF((uint32_t)processors, max);
 }
 
 bool pool_begin(struct pool *pool, uint32_t threads)

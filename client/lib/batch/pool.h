@@ -26,6 +26,10 @@ struct pool {
     uint32_t count;
 };
 
+/* How many threads to begin where `asked` were asked for; 0: one for each processor, at least 2, at
+ * most `max`. */
+uint32_t pool_thread_count(uint32_t asked, uint32_t max);
+
 /* False: no memory, or no thread; nothing is left to end. */
 bool pool_begin(struct pool *pool, uint32_t threads);
 

@@ -1,6 +1,5 @@
 /* processor.c - a batch processor: options, life, stop. */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/threads.h"
 #include "client/lib/batch/shard_port.h"
@@ -45,15 +44,6 @@ static enum tributary_code read_options(const struct tributary_batch_options *op
     return TRIBUTARY_OK;
 }
 
-static uint32_t thread_count(const struct tributary_batch_options *options)
-{
-    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
-
-    if (options->threads > 0)
-        return options->threads;
-    return processors < 2 ? 2 : MIN_OF((uint32_t)processors, MAX_THREADS);
-}
-
 static void tick(void *ctx, unsigned slot)
 {
     struct tributary_batch *batch = ctx;
@@ -75,7 +65,7 @@ static bool begin(struct tributary_batch *batch, struct batch_settings *settings
     for (unsigned i = 0; i < batch->shard_count; i++)
         good = shard_init(&batch->shards[i], batch, i, settings) && good;
     if (good && ticker_begin(&batch->ticker, tick, batch)) {
-        if (pool_begin(&batch->pool, thread_count(&batch->options)))
+        if (pool_begin(&batch->pool, pool_thread_count(batch->options.threads, MAX_THREADS)))
             return true;
         ticker_end(&batch->ticker);
     }
