@@ -72,6 +72,20 @@ static enum fault_reason check_space(const struct batch_engine *engine, const st
                : over(fault, FAULT_BATCH_FULL, "max_bytes", bytes, settings->max_bytes);
 }
 
+static enum fault_reason check_waiting(const struct batch_settings *settings, const struct keyed_batch *batch,
+                                       const struct batch_operation *operation, struct fault *fault)
+{
+    const uint64_t waiters = batch->waiters + batch->ahead;
+    const uint64_t bytes = batch->waiting_bytes + batch->ahead_bytes;
+
+    if (waiters >= settings->max_waiters)
+        return over(fault, FAULT_TOO_MANY_WAITERS, "max_waiters", waiters + 1, settings->max_waiters);
+    if (bytes > 0 && bytes + operation->bytes > settings->max_waiting_bytes)
+        return over(fault, FAULT_WAITING_BYTES, "max_waiting_bytes", bytes + operation->bytes,
+                    settings->max_waiting_bytes);
+    return FAULT_NONE;
+}
+
 static enum fault_reason check(const struct batch_engine *engine, struct bytes key,
                                const struct keyed_batch *batch, const struct batch_operation *operation,
                                struct fault *fault)
@@ -84,12 +98,8 @@ static enum fault_reason check(const struct batch_engine *engine, struct bytes k
         return fault_bytes(fault, FAULT_TOO_LONG, "key", key, "at most 256 bytes");
     if (operation->bytes > settings->max_bytes)
         return over(fault, FAULT_OPERATION_TOO_LARGE, "max_bytes", operation->bytes, settings->max_bytes);
-    if (batch && batch->waiters >= settings->max_waiters)
-        return over(fault, FAULT_TOO_MANY_WAITERS, "max_waiters", batch->waiters + 1, settings->max_waiters);
-    if (batch && batch->waiting_bytes > 0 &&
-        batch->waiting_bytes + operation->bytes > settings->max_waiting_bytes)
-        return over(fault, FAULT_WAITING_BYTES, "max_waiting_bytes", batch->waiting_bytes + operation->bytes,
-                    settings->max_waiting_bytes);
+    if (batch && check_waiting(settings, batch, operation, fault))
+        return fault->reason;
     return check_space(engine, batch, operation, fault);
 }
 
@@ -118,6 +128,17 @@ static struct keyed_batch *add_key(struct batch_engine *engine, struct bytes key
     return batch;
 }
 
+static void append(struct keyed_batch *batch, struct batch_operation *operation)
+{
+    operation->batch = batch;
+    operation->state = OPERATION_WAITING;
+    operation->failed = false;
+    list_append(&batch->waiting, &operation->node);
+    batch->waiters++;
+    batch->waiting_bytes += operation->bytes;
+    batch->engine->waiters++;
+}
+
 enum fault_reason batch_engine_run(struct batch_engine *engine, struct bytes key,
                                    struct batch_operation *operation, struct fault *fault)
 {
@@ -127,18 +148,16 @@ enum fault_reason batch_engine_run(struct batch_engine *engine, struct bytes key
 
     if (reason)
         return reason;
+    if (batch && !batch_heeds_waiters(batch)) {
+        append(batch, operation);
+        return FAULT_NONE;
+    }
     batch_engine_enter(engine);
     if (!batch)
         batch = add_key(engine, key, fault);
     if (!batch)
         return fault->reason;
-    operation->batch = batch;
-    operation->state = OPERATION_WAITING;
-    operation->failed = false;
-    list_append(&batch->waiting, &operation->node);
-    batch->waiters++;
-    batch->waiting_bytes += operation->bytes;
-    engine->waiters++;
+    append(batch, operation);
     keyed_batch_ready(batch);
     batch_engine_step(engine);
     return FAULT_NONE;
@@ -210,5 +229,5 @@ void batch_engine_stop(struct batch_engine *engine)
 
 void batch_engine_stats(const struct batch_engine *engine, struct batch_stats *stats_out)
 {
-    *stats_out = (struct batch_stats){engine->keys.count, engine->batches, engine->waiters};
+    *stats_out = (struct batch_stats){engine->keys.count, engine->batches, engine->waiters + engine->ahead};
 }

@@ -76,6 +76,7 @@ void batch_operated(struct batch_operation *operation, bool ok)
     operation->state = OPERATION_RAN;
     operation->failed = !ok;
     batch->running--;
+    batch_forget_ahead(batch);
     keyed_batch_ready(batch);
     batch_engine_step(engine);
 }
@@ -91,6 +92,7 @@ void batch_withdrawn(struct batch_operation *operation)
     operation->state = OPERATION_NEW;
     operation->batch = NULL;
     batch->running--;
+    batch_forget_ahead(batch);
     batch->started--;
     batch->bytes -= operation->bytes;
     keyed_batch_ready(batch);
@@ -137,6 +139,7 @@ void batch_lost(struct keyed_batch *batch)
     batch_engine_enter(engine);
     batch->lost = true;
     batch->running = 0;
+    batch_forget_ahead(batch);
     keyed_batch_ready(batch);
     batch_engine_step(engine);
 }

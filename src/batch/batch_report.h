@@ -17,6 +17,20 @@ void batch_operated(struct batch_operation *operation, bool ok);
 /* In place of batch_operated(): it has not begun after all, and never will. The operation is the
  * caller's again. Not after a reload. */
 void batch_withdrawn(struct batch_operation *operation);
+
+/* Where operations take less time than reports. While one runs: the next one of the batch, which
+ * the caller runs directly after it, without a call of operate(), and before batch_until_ns().
+ * NULL: none may. It counts as waiting in the bounds until anything is reported for the batch. Not
+ * with `pipelined`. It does not read the clock. */
+struct batch_operation *batch_run_ahead(struct keyed_batch *batch);
+int64_t batch_until_ns(const struct keyed_batch *batch);
+/* In place of batch_operated(): `count` operations have run, in the order in which they started;
+ * `failed` of each is set. */
+void batch_operated_all(struct keyed_batch *batch, struct batch_operation *const *operations, size_t count);
+/* In place of batch_operated(), for the last one that has started and was not put back: it has not
+ * begun, and waits again, as the first. Before batch_operated_all() for the others. */
+void batch_put_back(struct batch_operation *operation);
+
 /* With `pipelined`, all operations were reported before. */
 enum batch_save { BATCH_SAVE_OK, BATCH_SAVE_CONFLICT, BATCH_SAVE_ERROR };
 void batch_saved(struct keyed_batch *batch, enum batch_save result);

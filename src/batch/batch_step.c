@@ -8,6 +8,11 @@ static bool is_free(const struct keyed_batch *batch)
     return batch->running == 0 || batch->engine->settings.pipelined;
 }
 
+bool batch_heeds_waiters(const struct keyed_batch *batch)
+{
+    return batch->state == OPEN && is_free(batch);
+}
+
 /* When the batch must be stepped although nobody reports. */
 static int64_t due_ns(const struct keyed_batch *batch)
 {
@@ -39,8 +44,7 @@ static const struct batch_operation *first_waiting(const struct keyed_batch *bat
     return first ? container_of(first, struct batch_operation, node) : NULL;
 }
 
-/* Whether no further operation may start, where that is decided now. */
-static bool is_over(const struct keyed_batch *batch)
+bool batch_is_over(const struct keyed_batch *batch)
 {
     const struct batch_settings *settings = &batch->engine->settings;
     const struct batch_operation *first = first_waiting(batch);
@@ -54,7 +58,7 @@ static bool is_over(const struct keyed_batch *batch)
     return batch->closes_idle && !first;
 }
 
-static struct batch_operation *start_waiting(struct keyed_batch *batch)
+struct batch_operation *batch_start_waiting(struct keyed_batch *batch)
 {
     struct batch_operation *operation = container_of(batch->waiting.next, struct batch_operation, node);
 
@@ -77,7 +81,7 @@ static struct batch_operation *start_next(struct keyed_batch *batch)
         batch->again = node->next == &batch->operations ? NULL : node->next;
         return container_of(node, struct batch_operation, node);
     }
-    return batch->closed || list_empty(&batch->waiting) ? NULL : start_waiting(batch);
+    return batch->closed || list_empty(&batch->waiting) ? NULL : batch_start_waiting(batch);
 }
 
 static void save(struct keyed_batch *batch)
@@ -137,7 +141,7 @@ static bool step_open(struct keyed_batch *batch)
             keyed_batch_ready(batch);
             return true;
         }
-        batch->closed = batch->closed || is_over(batch);
+        batch->closed = batch->closed || batch_is_over(batch);
 
         struct batch_operation *operation = start_next(batch);
 

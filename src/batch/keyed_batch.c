@@ -16,24 +16,38 @@ const struct fsm keyed_batch_machine = {
                [UNLOADING] = {"UNLOADING", BIT(LOADING) | BIT(OVER)},
                [OVER] = {"OVER", BIT(PENDING)}}};
 
+static struct keyed_batch *new_zeroed(size_t size)
+{
+    const size_t alignment = alignof(struct keyed_batch);
+    const size_t whole = (size + alignment - 1) / alignment * alignment;
+    struct keyed_batch *batch = aligned_alloc(alignment, whole);
+
+    if (batch)
+        memset(batch, 0, size);
+    return batch;
+}
+
 struct keyed_batch *keyed_batch_new(struct batch_engine *engine, struct bytes key)
 {
+    const bool is_short = key.size <= sizeof(((struct keyed_batch *)NULL)->short_key);
     struct keyed_batch *batch = NULL;
+    unsigned char *place = NULL;
 
     if (heap_reserve(&engine->timers, engine->keys.count + 1) != ERR_OK ||
         map_reserve(&engine->keys) != ERR_OK)
         return NULL;
-    batch = calloc(1, sizeof(*batch) + engine->user_bytes + key.size);
+    batch = new_zeroed(sizeof(*batch) + engine->user_bytes + (is_short ? 0 : key.size));
     if (!batch)
         return NULL;
+    place = is_short ? batch->short_key : batch->user + engine->user_bytes;
     batch->engine = engine;
     list_init(&batch->ready);
     list_init(&batch->turn);
     list_init(&batch->waiting);
     list_init(&batch->operations);
     if (key.size > 0)
-        memcpy(batch->user + engine->user_bytes, key.data, key.size);
-    batch->node.key = (struct bytes){batch->user + engine->user_bytes, key.size};
+        memcpy(place, key.data, key.size);
+    batch->node.key = (struct bytes){place, key.size};
     CHECK(map_add(&engine->keys, &batch->node) == ERR_OK);
     list_append(&engine->turns, &batch->turn);
     return batch;
@@ -92,9 +106,9 @@ void keyed_batch_load(struct keyed_batch *batch)
 
 static void reset(struct keyed_batch *batch)
 {
-    const size_t first = offsetof(struct keyed_batch, again); /* the present batch begins here */
+    const size_t first = offsetof(struct keyed_batch, closed), last = offsetof(struct keyed_batch, timer);
 
-    memset((char *)batch + first, 0, sizeof(*batch) - first);
+    memset((char *)batch + first, 0, last - first); /* the present batch */
     memset(batch->user, 0, batch->engine->user_bytes);
     list_init(&batch->operations);
 }

@@ -49,28 +49,32 @@ struct batch_engine {
     uint64_t steps;    /* that the present call may still do */
     uint64_t batches;  /* that have begun */
     uint64_t waiters;
+    uint64_t ahead; /* of all batches */
     uint64_t random;
     int64_t now_ns;  /* of the present call */
     int64_t wake_ns; /* what wake_at() was called with last */
     bool stepping, stopping, stopped;
 };
 
+/* Several threads take turns with an engine, and each call looks for its key: what that reads is in
+ * one line of the cache, and nothing that changes is there. */
 struct keyed_batch {
-    struct map_node node;
-    struct heap_node timer;
-    struct list ready, turn; /* `turn`: in turns, begun, or stops */
+    alignas(64) struct map_node node;
     struct batch_engine *engine;
-    enum keyed_batch_state state;
-    struct list waiting;
+    unsigned char short_key[24];
+
+    alignas(64) struct list waiting;
     uint64_t waiters, waiting_bytes;
+    enum keyed_batch_state state;
 
     /* The present batch; zeroed at its end. */
+    bool closed;
+    uint64_t running;
+    uint64_t ahead, ahead_bytes; /* by batch_run_ahead(), without a report: they still wait in the bounds */
+    uint64_t started, bytes;
     struct list operations; /* that have started, in this order */
     struct list *again;     /* after a reload: the next of them that runs again; NULL: none */
-    uint64_t started, bytes;
-    uint64_t running;
-    bool closed;
-    bool closes_idle; /* when no operation waits */
+    bool closes_idle;       /* when no operation waits */
     bool lost;
     bool failed;   /* the load, for good */
     bool skipped;  /* the load: nobody waited for it */
@@ -83,7 +87,10 @@ struct keyed_batch {
     int64_t load_ns, save_ns;
     uint32_t loads, saves, load_failures, reloads;
 
-    alignas(max_align_t) unsigned char user[]; /* user_bytes, then the key */
+    struct heap_node timer;
+    struct list ready, turn; /* `turn`: in turns, begun, or stops */
+
+    alignas(max_align_t) unsigned char user[]; /* user_bytes, then a key that is not short */
 };
 
 extern const struct fsm keyed_batch_machine;

@@ -3,17 +3,26 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "client/lib/batch/failure.h"
 #include "client/lib/batch/operation.h"
 #include "client/lib/core/bytes.h"
 
 /* After so many things for one batch, those that wait in the pool have their turn. */
-#define TURN 256u
+#define TURN 64u
+
+/* So many operations run with one report at most, and only where the run before was done in this
+ * time. */
+#define MAX_RUN 32u
+#define QUICK_NS (50 * NS_PER_US)
 
 /* What a callback has answered. */
 struct answer {
     enum action action;
-    struct operation *operation;
+    /* Of ACTION_OPERATE: those that were to run, and how many of them, the first ones, have. */
+    struct batch_operation *operations[MAX_RUN];
+    unsigned count, run;
+    bool quick;
     enum tributary_code code;
     struct resource *resource;        /* of a load */
     struct tributary_status *failure; /* may be NULL although it failed: no memory */
@@ -51,15 +60,48 @@ static void load(const struct lead *lead, struct answer *answer)
     answer->failure = failure_of_load(&status, answer->code, batch_key(lead->batch));
 }
 
-static void operate(const struct lead *lead, struct answer *answer)
+static struct operation *operation_of(struct batch_operation *operation)
+{
+    return container_of(operation, struct operation, operation);
+}
+
+/* False: it was cancelled. */
+static bool operate(struct operation *operation, void *resource)
 {
     SCRATCH struct tributary_status status;
+    enum tributary_code code = TRIBUTARY_OK;
 
+    if (!operation_claim(operation))
+        return false;
     begin_status(&status);
-    answer->operation = lead->operation;
-    answer->code = answer->operation->operate(answer->operation->ctx, lead->resource->data, &status);
-    if (answer->code != TRIBUTARY_OK)
-        answer->failure = failure_of_operation(&status, answer->code);
+    code = operation->operate(operation->ctx, resource, &status);
+    if (operation->failed) {
+        free(operation->own); /* of the attempt before a reload */
+        operation->own = NULL;
+    }
+    operation->failed = code != TRIBUTARY_OK;
+    if (operation->failed)
+        operation->own = failure_of_operation(&status, code);
+    return true;
+}
+
+/* Runs one after another, until one was cancelled, whose done() comes first, the batch must be
+ * closed, or the processor stops. The first one has started in any case. */
+static void operate_all(const struct lead *lead, struct answer *answer)
+{
+    const struct tributary_batch *batch = lead->shard->batch;
+    const int64_t begun_ns = clock_mono_ns(), until_ns = batch_until_ns(lead->batch);
+    void *resource = lead->resource->data;
+    int64_t now_ns = begun_ns;
+    bool goes_on = true;
+
+    while (goes_on && answer->run < answer->count) {
+        goes_on = operate(operation_of(answer->operations[answer->run++]), resource);
+        now_ns = clock_mono_ns();
+        goes_on =
+            goes_on && now_ns < until_ns && !atomic_load_explicit(&batch->stopping, memory_order_relaxed);
+    }
+    answer->quick = now_ns - begun_ns < QUICK_NS;
 }
 
 static void free_resource(const struct shard *shard, struct resource *resource)
@@ -90,13 +132,12 @@ static void save(const struct lead *lead, struct answer *answer)
 /* Without the lock. The lead does not change meanwhile. */
 static void perform(const struct lead *lead, struct answer *answer)
 {
-    *answer = (struct answer){.action = lead->action};
     switch (lead->action) {
     case ACTION_LOAD:
         load(lead, answer);
         break;
     case ACTION_OPERATE:
-        operate(lead, answer);
+        operate_all(lead, answer);
         break;
     case ACTION_SAVE:
         save(lead, answer);
@@ -122,8 +163,59 @@ static enum batch_save save_result(enum tributary_code code)
     return code == TRIBUTARY_ABORTED ? BATCH_SAVE_CONFLICT : BATCH_SAVE_ERROR;
 }
 
+/* Gathers what is to be done. With the lock. */
+static void prepare(const struct lead *lead, struct answer *answer)
+{
+    answer->action = lead->action;
+    answer->code = TRIBUTARY_OK;
+    answer->resource = NULL;
+    answer->failure = NULL;
+    answer->count = answer->run = 0;
+    if (lead->action != ACTION_OPERATE)
+        return;
+    answer->operations[answer->count++] = &lead->operation->operation;
+    while (answer->count < lead->run && (answer->operations[answer->count] = batch_run_ahead(lead->batch)))
+        answer->count++;
+}
+
+static bool is_cancelled(struct operation *operation)
+{
+    return atomic_load(&operation->claim) == CLAIM_CANCELLED;
+}
+
+static void withdraw(struct operation *operation)
+{
+    batch_withdrawn(&operation->operation);
+    operation_end_alone(operation, operation->ending);
+}
+
+/* With the lock. The lead may be freed meanwhile: at the last report. */
+static void report_run(struct lead *lead, struct answer *answer)
+{
+    unsigned run = 0;
+
+    lead->run = answer->quick ? MIN_OF(MAX_OF(lead->run, 1) * 2, MAX_RUN) : 1;
+    for (unsigned i = answer->count; i-- > answer->run;) {
+        if (is_cancelled(operation_of(answer->operations[i])))
+            withdraw(operation_of(answer->operations[i]));
+        else
+            batch_put_back(answer->operations[i]);
+    }
+    for (unsigned i = 0; i < answer->run; i++) {
+        struct operation *operation = operation_of(answer->operations[i]);
+
+        operation->operation.failed = operation->failed;
+        if (is_cancelled(operation))
+            withdraw(operation);
+        else
+            answer->operations[run++] = &operation->operation;
+    }
+    if (run > 0)
+        batch_operated_all(lead->batch, answer->operations, run);
+}
+
 /* With the lock. The lead may be freed meanwhile. */
-static void report(struct lead *lead, const struct answer *answer)
+static void report(struct lead *lead, struct answer *answer)
 {
     const bool ok = answer->code == TRIBUTARY_OK;
 
@@ -136,10 +228,7 @@ static void report(struct lead *lead, const struct answer *answer)
         batch_loaded(lead->batch, ok);
         break;
     case ACTION_OPERATE:
-        answer->operation->has_run = true;
-        free(answer->operation->own); /* of the attempt before a reload */
-        answer->operation->own = answer->failure;
-        batch_operated(&answer->operation->operation, ok);
+        report_run(lead, answer);
         break;
     case ACTION_SAVE:
         lead->resource = NULL;
@@ -156,28 +245,18 @@ static void report(struct lead *lead, const struct answer *answer)
     }
 }
 
-/* Whether what was to be done is not wanted any more: all who wanted it were cancelled or stopped
- * meanwhile. With the lock. */
+/* Whether nobody waits for the load any more: all were cancelled or stopped meanwhile. With the
+ * lock. */
 static bool is_needless(const struct lead *lead)
 {
-    if (lead->action == ACTION_LOAD)
-        return !batch_needs_load(lead->batch);
-    return lead->action == ACTION_OPERATE && lead->operation->withdrawn;
+    return lead->action == ACTION_LOAD && !batch_needs_load(lead->batch);
 }
 
 /* With the lock. The lead may be freed meanwhile. */
 static void omit(struct lead *lead)
 {
-    const enum action action = lead->action;
-    struct operation *operation = lead->operation;
-
     lead->action = ACTION_NONE;
-    if (action == ACTION_LOAD) {
-        batch_not_loaded(lead->batch);
-        return;
-    }
-    batch_withdrawn(&operation->operation);
-    operation_end_alone(operation, operation->ending);
+    batch_not_loaded(lead->batch);
 }
 
 /* Does one thing, and reports it. Returns the lead; NULL: nothing is to be done for it, or it has
@@ -185,14 +264,13 @@ static void omit(struct lead *lead)
 static struct lead *step(struct lead *lead)
 {
     struct shard *shard = lead->shard;
-    struct answer answer;
+    SCRATCH struct answer answer;
     bool needless = false;
 
-    lead->queued = true; /* those that end may cancel it */
     shard_do_ends(shard);
-    lead->queued = false;
     needless = is_needless(lead);
     if (!needless) {
+        prepare(lead, &answer);
         shard_leave(shard);
         perform(lead, &answer);
         shard_enter(shard);
@@ -209,7 +287,6 @@ static struct lead *step(struct lead *lead)
 
 static void queue(struct lead *lead)
 {
-    lead->queued = true;
     list_append(&lead->shard->leads, &lead->job.node);
 }
 
@@ -233,12 +310,6 @@ void lead_act(struct lead *lead, enum action action)
     lead->action = action;
     if (lead->shard->leading != lead)
         queue(lead);
-}
-
-bool lead_is_about_to_run(const struct lead *lead, const struct operation *operation)
-{
-    return lead->queued && lead->action == ACTION_OPERATE && lead->operation == operation &&
-           !operation->has_run;
 }
 
 void lead_unload(struct lead *lead)

@@ -3,7 +3,8 @@
  *
  * While the engine waits for a report, either the lead is *queued* (in a list of its shard, or in
  * the pool) or one thread leads it. That thread does one thing after another, as long as there is
- * one, and reports each with the shard's lock. */
+ * one, and reports each with the shard's lock. Operations that do not take long it runs in *runs*:
+ * several directly one after another, and then it reports them together. */
 #ifndef TRIBUTARY_CLIENT_BATCH_LEAD_H
 #define TRIBUTARY_CLIENT_BATCH_LEAD_H
 
@@ -24,17 +25,14 @@ struct lead {
     struct shard *shard;
     struct keyed_batch *batch;
     enum action action;
-    bool queued;                 /* no thread has begun with the action */
-    struct operation *operation; /* of ACTION_OPERATE */
+    unsigned run;                /* so many operations in the next run; 0: one */
+    struct operation *operation; /* of ACTION_OPERATE: the first one */
     struct resource *resource;
     struct tributary_status *failure; /* of the last load or save that failed */
 };
 
 /* For the port: what is to be done next. With the shard's lock. */
 void lead_act(struct lead *lead, enum action action);
-
-/* Whether it is to start an operation that no thread has begun yet. With the shard's lock. */
-bool lead_is_about_to_run(const struct lead *lead, const struct operation *operation);
 
 /* For the port: frees the resource outside of the lock, before anything else is done for its key.
  * With the shard's lock. */

@@ -8,17 +8,30 @@
 
 struct operation *operation_new(const struct tributary_batch_operation *params)
 {
-    struct operation *operation = calloc(1, sizeof(*operation));
+    struct operation *operation = malloc(sizeof(*operation));
 
-    if (!operation)
-        return NULL;
-    atomic_init(&operation->refs, 1);
-    operation->operation.bytes = params->bytes;
-    operation->operate = params->operate;
-    operation->ctx = params->ctx;
-    operation->cancel = params->cancel;
-    list_init(&operation->with_cancel);
+    if (operation)
+        operation_renew(operation, params);
     return operation;
+}
+
+/* What only the first of those that end together has stays as it was. */
+void operation_renew(struct operation *operation, const struct tributary_batch_operation *params)
+{
+    operation->operation = (struct batch_operation){.bytes = params->bytes};
+    atomic_init(&operation->refs, 1);
+    atomic_init(&operation->claim, CLAIM_NONE);
+    operation->cancellable = params->cancel;
+    operation->failed = operation->admitted = false;
+    operation->shard = NULL;
+    operation->operate = params->operate;
+    operation->done = params->done;
+    operation->ctx = params->ctx;
+    operation->waiter = NULL;
+    operation->cancel = params->cancel;
+    operation->own = NULL;
+    operation->ending = ENDING_BATCH;
+    list_init(&operation->with_cancel);
 }
 
 void operation_retain(struct operation *operation)
@@ -26,12 +39,42 @@ void operation_retain(struct operation *operation)
     atomic_fetch_add_explicit(&operation->refs, 1, memory_order_relaxed);
 }
 
+/* Where it is the only one, nobody else can add or drop one at this moment. */
+static bool drop_reference(struct operation *operation)
+{
+    return atomic_load_explicit(&operation->refs, memory_order_acquire) == 1 ||
+           atomic_fetch_sub_explicit(&operation->refs, 1, memory_order_acq_rel) == 1;
+}
+
 void operation_release(struct operation *operation)
 {
-    if (!operation || atomic_fetch_sub_explicit(&operation->refs, 1, memory_order_acq_rel) > 1)
+    if (!drop_reference(operation))
         return;
     free(operation->own);
     free(operation);
+}
+
+void operation_release_to(struct operation *operation, struct list *unused)
+{
+    if (!drop_reference(operation))
+        return;
+    free(operation->own);
+    list_append(unused, &operation->operation.node);
+}
+
+bool operation_claim(struct operation *operation)
+{
+    uint8_t claim = CLAIM_NONE;
+
+    return !operation->cancellable ||
+           atomic_compare_exchange_strong(&operation->claim, &claim, CLAIM_BEGUN) || claim == CLAIM_BEGUN;
+}
+
+bool operation_claim_cancelled(struct operation *operation)
+{
+    uint8_t claim = CLAIM_NONE;
+
+    return atomic_compare_exchange_strong(&operation->claim, &claim, CLAIM_CANCELLED);
 }
 
 bool operation_begin_cancellable(struct operation *operation)
@@ -111,7 +154,7 @@ status_of(const struct operation *operation, const struct operation *first, stru
     case BATCH_SAVED:
         if (operation->own)
             return operation->own;
-        if (operation->operation.failed)
+        if (operation->failed)
             unknown_failure(status, "OPERATION_FAILED");
         return status;
     case BATCH_LOAD_FAILED:
@@ -155,7 +198,7 @@ void operation_report_early(struct operation *operation, enum ending ending)
 }
 
 /* Reports those that a thread waits for. */
-static void report_to_waiters(struct operation *first)
+static void report_to_waiters(struct operation *first, struct list *unused)
 {
     if (first->waiter)
         report(first, first);
@@ -166,29 +209,30 @@ static void report_to_waiters(struct operation *first)
             continue;
         list_remove(node);
         report(operation, first);
-        operation_release(operation);
+        operation_release_to(operation, unused);
     }
 }
 
 /* Threads that wait come first: done() may block. */
-static void report_all(struct end *end)
+static void report_all(struct end *end, struct list *unused)
 {
     struct operation *first = container_of(end, struct operation, end);
     struct tributary_status *failure = first->failure;
     const bool waited_for = first->waiter;
 
     list_remove(&first->operation.node);
-    report_to_waiters(first);
+    report_to_waiters(first, unused);
     if (!waited_for)
         report(first, first);
     list_each(node, next, &first->together) {
         struct operation *operation = container_of(node, struct operation, operation.node);
 
+        __builtin_prefetch(next);
         list_remove(node);
         report(operation, first);
-        operation_release(operation);
+        operation_release_to(operation, unused);
     }
-    operation_release(first);
+    operation_release_to(first, unused);
     free(failure);
 }
 
@@ -217,6 +261,8 @@ void operation_end_alone(struct operation *operation, enum ending ending)
     operation->ending = ending;
     list_init(&operation->operation.node);
     list_init(&operation->together);
+    operation->outcome = BATCH_SAVED;
+    operation->failure = NULL;
     shard_add_end(operation->shard, &operation->end, report_all);
 }
 

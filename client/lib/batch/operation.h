@@ -28,23 +28,28 @@ struct waiter {
     struct tributary_status status;
 };
 
+/* What has come first, of two threads: the one that is to run it, or one that cancels it. */
+enum claim { CLAIM_NONE, CLAIM_BEGUN, CLAIM_CANCELLED };
+
+/* What most operations need is in two lines of the cache, and in one of them what they need to
+ * run. */
 struct operation {
-    struct batch_operation operation;
+    struct batch_operation operation; /* begins with a list node, as unused.h wants it */
     _Atomic uint32_t refs;
-    struct shard *shard;
+    _Atomic uint8_t claim; /* enum claim; only of one that is `cancellable` */
+    bool cancellable;      /* anybody may cancel it */
+    bool admitted;         /* shard_run() has been; under the shard's lock */
+    bool failed;           /* the last time when it ran; the thread's that ran it */
     enum tributary_code (*operate)(void *ctx, void *resource, struct tributary_status *status);
-    void (*done)(void *ctx, const struct tributary_status *status); /* or `waiter`, or neither */
     void *ctx;
+
+    void (*done)(void *ctx, const struct tributary_status *status); /* or `waiter`, or neither */
+    struct shard *shard;
     struct waiter *waiter;
     struct tributary_batch_cancel *cancel;
-    struct list with_cancel;      /* in cancel->operations, under its lock */
     struct tributary_status *own; /* it failed alone; NULL: it did not, or there was no memory */
-
-    /* Under the shard's lock. */
-    enum ending ending;
-    bool admitted;  /* shard_run() has been */
-    bool withdrawn; /* it was cancelled when it should have started: it is not to run */
-    bool has_run;
+    enum ending ending;           /* under the shard's lock */
+    struct list with_cancel;      /* in cancel->operations, under its lock */
 
     /* The first of those that end together has what is said of all. */
     struct end end;
@@ -55,8 +60,17 @@ struct operation {
 
 /* With one reference. NULL: no memory. */
 struct operation *operation_new(const struct tributary_batch_operation *params);
+/* The same in memory that has been one, and is free now. */
+void operation_renew(struct operation *operation, const struct tributary_batch_operation *params);
 void operation_retain(struct operation *operation);
-void operation_release(struct operation *operation); /* NULL is allowed */
+void operation_release(struct operation *operation);
+/* The same, but what would be freed is added to a list, for unused_add(). */
+void operation_release_to(struct operation *operation, struct list *unused);
+
+/* It is to run now. False: it was cancelled before, and must not. Without a lock. */
+bool operation_claim(struct operation *operation);
+/* It is to be cancelled. False: it runs, or has run. With the shard's lock. */
+bool operation_claim_cancelled(struct operation *operation);
 
 /* Enters it with what may cancel it. False: that has been cancelled. */
 bool operation_begin_cancellable(struct operation *operation);

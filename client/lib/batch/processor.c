@@ -119,6 +119,7 @@ enum tributary_code tributary_batch_stop(struct tributary_batch *batch)
 {
     if (pool_is_mine(&batch->pool))
         return TRIBUTARY_FAILED_PRECONDITION;
+    atomic_store(&batch->stopping, true);
     for (unsigned i = 0; i < batch->shard_count; i++)
         shard_stop(&batch->shards[i]);
     pthread_mutex_lock(&batch->stop_lock);

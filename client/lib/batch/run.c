@@ -60,13 +60,17 @@ enum tributary_code tributary_batch_submit(struct tributary_batch *batch,
                                            struct tributary_status *status)
 {
     struct operation *made = NULL;
+    SCRATCH struct fault fault;
 
     if (check(operation, status) != TRIBUTARY_OK)
         return TRIBUTARY_INVALID_ARGUMENT;
+    if (!operation->cancel)
+        return shard_submit(shard_of(batch, to_bytes(operation->key)), operation, &fault)
+                   ? refuse(status, &fault)
+                   : TRIBUTARY_OK;
     made = operation_new(operation);
     if (!made)
         return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "no memory");
-    made->done = operation->done;
     return begin(batch, to_bytes(operation->key), made, status);
 }
 
@@ -107,6 +111,8 @@ enum tributary_code tributary_batch_run(struct tributary_batch *batch,
         return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "no memory");
     waiter_init(&waiter);
     made->waiter = &waiter;
+    made->done = NULL;
+    made->cancellable = true;
     operation_retain(made); /* await() uses it while others may end it */
     code = begin(batch, to_bytes(operation->key), made, status);
     if (code == TRIBUTARY_OK) {

@@ -64,21 +64,25 @@ void shard_leave(struct shard *shard)
 void shard_do_ends(struct shard *shard)
 {
     uint64_t done = 0;
-    struct list ends;
+    unsigned kept = 0;
+    struct list ends, unused;
 
     if (list_empty(&shard->ends))
         return;
     list_init(&ends);
+    list_init(&unused);
     list_move_all(&shard->ends, &ends);
     shard_leave(shard);
     list_each(node, next, &ends) {
         struct end *end = container_of(node, struct end, job.node);
 
         list_remove(node);
-        end->run(end);
+        end->run(end, &unused);
         done++;
     }
+    kept = unused_trim(&shard->unused, &unused);
     shard_enter(shard);
+    unused_add(&shard->unused, &unused, kept);
     shard->ending -= done;
 }
 
@@ -86,14 +90,19 @@ static void run_end(struct job *job)
 {
     struct end *end = container_of(job, struct end, job);
     struct shard *shard = end->shard;
+    struct list unused;
+    unsigned kept = 0;
 
-    end->run(end);
+    list_init(&unused);
+    end->run(end, &unused);
+    kept = unused_trim(&shard->unused, &unused);
     shard_enter(shard);
+    unused_add(&shard->unused, &unused, kept);
     shard->ending--;
     shard_leave(shard);
 }
 
-void shard_add_end(struct shard *shard, struct end *end, void (*run)(struct end *end))
+void shard_add_end(struct shard *shard, struct end *end, void (*run)(struct end *end, struct list *unused))
 {
     end->job.run = run_end;
     end->shard = shard;

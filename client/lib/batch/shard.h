@@ -14,6 +14,7 @@
 #include "client/lib/batch/pool.h"
 #include "client/lib/batch/records.h"
 #include "client/lib/batch/ticker.h"
+#include "client/lib/batch/unused.h"
 #include "tributary/tributary.h"
 
 struct lead;
@@ -27,6 +28,7 @@ struct shard {
     struct lead *leading; /* whose thread reports at this moment; NULL also when its batch has ended */
     uint64_t ending;      /* ends that have not been done */
     bool stopped;         /* the engine has */
+    struct unused unused; /* operations */
 };
 
 struct tributary_batch {
@@ -37,6 +39,7 @@ struct tributary_batch {
     struct pool pool;
     struct ticker ticker;
     struct records records;
+    _Atomic bool stopping; /* no operation is to start any more */
     pthread_mutex_t stop_lock;
     pthread_cond_t quiet; /* a shard may have become quiet */
 };
@@ -45,7 +48,8 @@ struct tributary_batch {
 struct end {
     struct job job;
     struct shard *shard;
-    void (*run)(struct end *end); /* no lock is held; it may free itself */
+    /* No lock is held. It may free itself. Operations that are free now it adds to `unused`. */
+    void (*run)(struct end *end, struct list *unused);
 };
 
 /* The shard of a key. */
@@ -59,7 +63,7 @@ void shard_leave(struct shard *shard);
 void shard_do_ends(struct shard *shard);
 
 /* With the lock. */
-void shard_add_end(struct shard *shard, struct end *end, void (*run)(struct end *end));
+void shard_add_end(struct shard *shard, struct end *end, void (*run)(struct end *end, struct list *unused));
 
 /* Stopped, and no callback runs or is to run. Any thread. */
 bool shard_is_quiet(struct shard *shard);

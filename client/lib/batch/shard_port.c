@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "client/lib/batch/lead.h"
+#include "client/lib/core/bytes.h"
 
 static void on_load(void *ctx, struct keyed_batch *batch)
 {
@@ -41,8 +42,9 @@ struct ended_record {
     struct tributary_batch_record record;
 };
 
-static void put_record(struct end *end)
+static void put_record(struct end *end, struct list *unused)
 {
+    (void)unused;
     struct ended_record *ended = container_of(end, struct ended_record, end);
 
     records_put(&end->shard->batch->records, &ended->record);
@@ -117,6 +119,7 @@ bool shard_init(struct shard *shard, struct tributary_batch *batch, unsigned num
     shard->number = number;
     list_init(&shard->leads);
     list_init(&shard->ends);
+    unused_init(&shard->unused);
     shard->engine = batch_engine_new(settings, &port, sizeof(struct lead));
     if (!shard->engine)
         return false;
@@ -129,6 +132,7 @@ void shard_fini(struct shard *shard)
     if (!shard->engine)
         return;
     batch_engine_free(shard->engine);
+    unused_fini(&shard->unused);
     pthread_mutex_destroy(&shard->lock);
 }
 
@@ -147,6 +151,38 @@ enum fault_reason shard_run(struct bytes key, struct operation *operation, struc
     return reason;
 }
 
+/* With the lock. NULL: no memory. */
+static struct operation *new_operation(struct shard *shard, const struct tributary_batch_operation *params)
+{
+    struct operation *operation = unused_reuse(&shard->unused);
+
+    if (!operation)
+        return operation_new(params);
+    operation_renew(operation, params);
+    return operation;
+}
+
+enum fault_reason shard_submit(struct shard *shard, const struct tributary_batch_operation *params,
+                               struct fault *fault)
+{
+    struct operation *operation = NULL;
+    enum fault_reason reason = FAULT_MEMORY_BUDGET;
+
+    shard_enter(shard);
+    operation = new_operation(shard, params);
+    if (operation) {
+        operation->shard = shard;
+        operation->admitted = true;
+        reason = batch_engine_run(shard->engine, to_bytes(params->key), &operation->operation, fault);
+    } else {
+        fault_set(fault, reason, NULL, NULL);
+    }
+    shard_leave(shard);
+    if (reason && operation)
+        operation_release(operation);
+    return reason;
+}
+
 void shard_cancel(struct operation *operation, enum ending ending)
 {
     struct shard *shard = operation->shard;
@@ -158,9 +194,7 @@ void shard_cancel(struct operation *operation, enum ending ending)
     } else if (batch_engine_cancel(admitted)) {
         operation_report_early(operation, ending);
         operation_end_alone(operation, ending);
-    } else if (admitted->state == OPERATION_RUNNING &&
-               lead_is_about_to_run(batch_user(admitted->batch), operation)) {
-        operation->withdrawn = true;
+    } else if (admitted->state == OPERATION_RUNNING && operation_claim_cancelled(operation)) {
         operation->ending = ending;
         operation_report_early(operation, ending);
     }

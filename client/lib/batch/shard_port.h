@@ -13,6 +13,11 @@ void shard_fini(struct shard *shard);
  * caller's. Any thread. */
 enum fault_reason shard_run(struct bytes key, struct operation *operation, struct fault *fault);
 
+/* The same for one that is not there yet, and has neither a thread that waits nor what may cancel
+ * it. FAULT_MEMORY_BUDGET also where there is no memory for it. */
+enum fault_reason shard_submit(struct shard *shard, const struct tributary_batch_operation *params,
+                               struct fault *fault);
+
 /* Ends it, if it has not started. Any thread that has a reference. */
 void shard_cancel(struct operation *operation, enum ending ending);
 

@@ -39,7 +39,9 @@ struct model_key {
     enum batch_save save;
     struct queue waiting, started;
     struct model_operation *again;
-    unsigned runs;     /* operations that run */
+    unsigned runs;  /* operations that run */
+    unsigned ahead; /* by batch_run_ahead(), since the last report */
+    uint64_t ahead_bytes;
     unsigned failures; /* of loads in a row */
     bool late, lost, was_saved, was_reloaded;
     bool unloading; /* unload() was called, and not answered */
@@ -143,13 +145,89 @@ static void withdraw(struct model_key *key, struct model_operation *operation)
     batch_withdrawn(&operation->operation);
 }
 
-/* Those that run report in their order. */
-static void report_operation(struct model_key *key)
+static struct model_operation *first_that_runs(const struct model_key *key)
 {
     struct model_operation *operation = key->started.first;
 
     while (!operation->runs)
         operation = operation->next;
+    return operation;
+}
+
+/* One more is to run directly after those that run. */
+static void run_ahead(struct model_key *key)
+{
+    struct model_operation *operation = key->waiting.first;
+    struct batch_operation *started = NULL;
+
+    if (now >= batch_until_ns(key->batch))
+        return;
+    started = batch_run_ahead(key->batch);
+    if (!started) {
+        HOLDS(must_close(key) || !operation || key->reloads > 0);
+        return;
+    }
+    HOLDS(!must_close(key) && started == &operation->operation && key->reloads == 0);
+    drop(&key->waiting, operation);
+    push(&key->started, operation);
+    operation->waits = false;
+    operation->runs = true;
+    key->runs++;
+    key->ahead++;
+    key->ahead_bytes += operation->operation.bytes;
+}
+
+static void put_back(struct model_key *key)
+{
+    struct model_operation *operation = key->started.last;
+
+    HOLDS(operation->runs);
+    drop(&key->started, operation);
+    operation->next = key->waiting.first;
+    key->waiting.first = operation;
+    if (!key->waiting.last)
+        key->waiting.last = operation;
+    key->waiting.count++;
+    key->waiting.bytes += operation->operation.bytes;
+    operation->waits = true;
+    operation->runs = false;
+    key->runs--;
+    batch_put_back(&operation->operation);
+}
+
+/* Some of the last ones have not run, all others have. */
+static void report_run(struct model_key *key)
+{
+    struct batch_operation *ran[OPERATIONS];
+    unsigned count = 0;
+
+    key->ahead = 0;
+    key->ahead_bytes = 0;
+    for (unsigned back = roll(key->runs); back > 0; back--)
+        put_back(key);
+    for (struct model_operation *operation = first_that_runs(key); operation; operation = operation->next) {
+        HOLDS(operation->runs);
+        operation->runs = false;
+        operation->operation.failed = roll(4) == 0;
+        operation->ran_last_ok = !operation->operation.failed;
+        ran[count++] = &operation->operation;
+    }
+    HOLDS(count == key->runs);
+    key->runs = 0;
+    batch_operated_all(key->batch, ran, count);
+}
+
+/* Those that run report in their order. */
+static void report_operation(struct model_key *key)
+{
+    struct model_operation *operation = first_that_runs(key);
+
+    if (!settings.pipelined && key->reloads == 0 && key->phase == OPEN && roll(2)) {
+        report_run(key);
+        return;
+    }
+    key->ahead = 0;
+    key->ahead_bytes = 0;
     operation->runs = false;
     key->runs--;
     if (!key->was_saved && key->phase == OPEN && roll(8) == 0) {
@@ -354,7 +432,7 @@ static void check_counts(void)
     struct batch_stats stats;
 
     for (unsigned i = 0; i < KEYS; i++)
-        waiters += keys[i].waiting.count;
+        waiters += keys[i].waiting.count + keys[i].ahead;
     batch_engine_stats(engine, &stats);
     HOLDS(stats.keys >= count_alive() && stats.waiters == waiters && stats.batches == begun);
     HOLDS(stopped == (stopping && stats.keys == 0));
@@ -395,11 +473,12 @@ static enum fault_reason refusal(const struct model_key *key, uint64_t bytes)
         return FAULT_PROCESSOR_STOPPED;
     if (!key->batch && key->waiting.count == 0)
         return count_alive() < settings.max_keys ? FAULT_NONE : FAULT_TOO_MANY_KEYS;
-    if (key->waiting.count >= settings.max_waiters)
+    const uint64_t waiting_bytes = key->waiting.bytes + key->ahead_bytes;
+
+    if (key->waiting.count + key->ahead >= settings.max_waiters)
         return FAULT_TOO_MANY_WAITERS;
-    return key->waiting.bytes > 0 && key->waiting.bytes + bytes > settings.max_waiting_bytes
-               ? FAULT_WAITING_BYTES
-               : FAULT_NONE;
+    return waiting_bytes > 0 && waiting_bytes + bytes > settings.max_waiting_bytes ? FAULT_WAITING_BYTES
+                                                                                   : FAULT_NONE;
 }
 
 static void run_one(void)
@@ -452,11 +531,21 @@ static void report_one(struct model_key *key)
         report_unload(key);
 }
 
+static void report_one_or_run_ahead(struct model_key *key)
+{
+    if (!key->lost && key->runs > 0 && key->phase == OPEN && !settings.pipelined && roll(3))
+        run_ahead(key);
+    else
+        report_one(key);
+}
+
 static void lose_one(struct model_key *key)
 {
     if (key->phase == NONE || key->lost) /* FAILED: between two attempts */
         return;
     key->lost = true;
+    key->ahead = 0;
+    key->ahead_bytes = 0;
     batch_lost(key->batch);
 }
 
@@ -480,7 +569,7 @@ static void step(void)
     if (kind < 45)
         run_one();
     else if (kind < 80)
-        report_one(&keys[roll(KEYS)]);
+        report_one_or_run_ahead(&keys[roll(KEYS)]);
     else if (kind < 88)
         pass(roll(20) * NS_PER_MS);
     else if (kind < 95)
