@@ -96,11 +96,44 @@ static bool refuse_syntax(struct tree *tree, const yaml_parser_t *parser, struct
                        parser->problem ? parser->problem : "out of memory");
 }
 
+/* libyaml ends lines with CR, LF, NEL, LS and PS. */
+static bool begins_line(struct bytes bytes, size_t at)
+{
+    static const char *const breaks[] = {"\n", "\r", "\xc2\x85", "\xe2\x80\xa8", "\xe2\x80\xa9"};
+
+    for (size_t i = 0; i < ARRAY_LEN(breaks); i++) {
+        const size_t size = strlen(breaks[i]);
+
+        if (at >= size && memcmp(bytes.data + at - size, breaks[i], size) == 0)
+            return true;
+    }
+    return at == 0;
+}
+
+/* libyaml compares each %TAG with all before it, at once: a MiB of them takes it a minute. 0: there
+ * is none. */
+static unsigned line_of_tag_directive(struct bytes bytes)
+{
+    static const char directive[] = "%TAG";
+    const size_t size = sizeof(directive) - 1;
+    unsigned line = 1;
+
+    for (size_t i = 0; i + size <= bytes.size; i++) {
+        if (bytes.data[i] == '%' && begins_line(bytes, i) && memcmp(bytes.data + i, directive, size) == 0)
+            return line;
+        line += bytes.data[i] == '\n';
+    }
+    return 0;
+}
+
 bool yaml_text_read(struct bytes bytes, struct tree *tree)
 {
+    const unsigned tag_line = line_of_tag_directive(bytes);
     bool is_good = true, is_over = false;
     yaml_parser_t parser;
 
+    if (tag_line > 0)
+        return tree_refuse(&tree->fault, tag_line, NULL, "a directive (%%TAG) is not supported");
     if (!yaml_parser_initialize(&parser))
         return tree_refuse(&tree->fault, 0, NULL, "out of memory");
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);

@@ -204,6 +204,7 @@ resolve_period: 10s
             ("key.json", json.dumps({"k" * 257: 1}), "at most 256 bytes"),
             ("half.json", '{"name": "\\ud83d"}', "half of a pair of surrogates"),
             ("tag.yml", "!!python/object:os.system x\n", "a tag"),
+            ("tags.yml", "".join(f"%TAG !t{i}! x\n" for i in range(50000)) + "--- {}\n", "%TAG"),
             ("two.yml", "--- {}\n--- {}\n", "a second document"),
             ("keys.json", json.dumps({f"k{i}": 1 for i in range(257)}), "at most 256 keys"),
             ("trailing.json", '[{"targets": ["h:1"],}]', "does not fit"),
