@@ -21,9 +21,6 @@
 
 #define FETCH_NS (5 * NS_PER_S)
 
-static const char *const methods[] = {"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-                                      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"};
-
 struct schema_fetch {
     /* Constant. */
     const struct upstream_plan *plan;
@@ -42,7 +39,7 @@ struct schema_fetch {
     struct connection_call in_connection;
     struct upstream_cost cost; /* no peer has asked for it */
     struct cq_timer timer;
-    unsigned version; /* of `methods` */
+    unsigned version; /* of `reflection_methods` */
     int64_t due_ns;   /* when the timer fires */
     bool is_accepted, is_over, is_complete;
     bool is_given_up; /* by this side: however the call ends, it is not opened again */
@@ -228,7 +225,7 @@ static void open_call(struct connection_call *in_connection);
 static bool may_try_again(const struct schema_fetch *fetch, const struct client_call_end *end)
 {
     return !fetch->is_given_up && end->code == GRPC_STATUS_UNIMPLEMENTED &&
-           fetch->version + 1 < ARRAY_LEN(methods);
+           fetch->version + 1 < REFLECTION_METHODS;
 }
 
 static void ended(struct client_call *call, const struct client_call_end *end)
@@ -260,7 +257,7 @@ static void open_call(struct connection_call *in_connection)
     struct schema_fetch *fetch = container_of(in_connection, struct schema_fetch, in_connection);
     static const struct client_call_port port = {.sent = sent, .received = received, .ended = ended};
     const struct client_call_opening opening = {.channel = fetch->connection->channel,
-                                                .method = methods[fetch->version],
+                                                .method = reflection_methods[fetch->version],
                                                 .metadata = fetch->plan->metadata,
                                                 .metadata_count = fetch->plan->metadata_count,
                                                 .deadline_ns = INT64_MAX};

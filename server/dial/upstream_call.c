@@ -270,7 +270,7 @@ static void received(struct client_call *call, grpc_byte_buffer **message)
         return;
     if ((*message)->data.raw.compression != GRPC_COMPRESS_NONE) {
         upstream_inflate(upstream, message);
-    } else if (upstream_is_flagged(upstream, *message)) {
+    } else if (upstream_is_flagged(upstream)) {
         fault_set(&fault, FAULT_UNKNOWN_ENCODING, "message", "gzip, deflate, or none");
         upstream_refuse(upstream, &fault);
     } else {

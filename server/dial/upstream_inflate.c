@@ -18,14 +18,11 @@
 
 static enum fault_reason failed(enum inflate_result result, size_t max_bytes, struct fault *fault)
 {
-    char bound[64];
+    char bound[64] = "";
 
-    snprintf(bound, sizeof(bound), "at most %zu bytes, decompressed", max_bytes);
     if (result == INFLATE_TOO_LARGE)
-        return fault_set(fault, FAULT_BATCH_TOO_LARGE, "message", bound);
-    if (result == INFLATE_BROKEN)
-        return fault_set(fault, FAULT_BAD_COMPRESSION, "message", "");
-    return fault_set(fault, FAULT_MEMORY_BUDGET, "message", "");
+        snprintf(bound, sizeof(bound), "at most %zu bytes, decompressed", max_bytes);
+    return fault_set(fault, inflate_fault(result), "message", bound);
 }
 
 /* The plain message. NULL: *fault says why not. */
@@ -111,12 +108,11 @@ void upstream_inflate(struct upstream *upstream, grpc_byte_buffer **message)
 }
 
 /* The guard refuses these in plaintext (h2guard). It does not see what is inside of TLS. */
-bool upstream_is_flagged(const struct upstream *upstream, const grpc_byte_buffer *message)
+bool upstream_is_flagged(const struct upstream *upstream)
 {
     const struct connections *connections = upstream->plan->connections;
 
-    return (connections->tls || !connections->guard) && message->data.raw.compression == GRPC_COMPRESS_NONE &&
-           message_is_flagged(upstream->call.base.core);
+    return (connections->tls || !connections->guard) && message_is_flagged(upstream->call.base.core);
 }
 
 void upstream_inflate_init(struct upstream *upstream)

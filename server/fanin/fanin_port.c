@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "server/fanin/fanin_internal.h"
+#include "reflect/answer.h"
 #include "reflect/catalog.h"
 
 void fanin_init(struct fanin *fanin, struct loop *loop, struct hub *hub, struct catalog *catalog)
@@ -34,8 +35,11 @@ enum fault_reason fanin_may_call(const struct call *call, struct bytes path, str
 
 static bool is_reflection(struct bytes path)
 {
-    return bytes_same(path, text_bytes("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")) ||
-           bytes_same(path, text_bytes("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"));
+    for (size_t i = 0; i < REFLECTION_METHODS; i++) {
+        if (bytes_same(path, text_bytes(reflection_methods[i])))
+            return true;
+    }
+    return false;
 }
 
 /* Who owns the call, once opened() has run. NULL: it was refused. */

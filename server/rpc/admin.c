@@ -38,9 +38,6 @@ _Static_assert(MAX_WALK_NAME >= MAX_PAGE_NAME_BYTES, "page_read() writes into a 
 #define USUAL_ENTRY_BYTES 1024u
 #define MAX_NAME_BYTES 256u
 #define MAX_REASON_BYTES 256u
-/* What tells the page tokens of one list from those of another. */
-#define PRODUCERS 'p'
-#define SUBSCRIPTIONS 's'
 
 /* One set of functions writes both lists. */
 _Static_assert(PB_LIST_SUBSCRIPTIONS_RESPONSE_SUBSCRIPTIONS == PB_LIST_PRODUCERS_RESPONSE_PRODUCERS &&
@@ -53,7 +50,7 @@ static const struct duration_rule deadline = {"deadline", 5 * NS_PER_S, 1, 3600 
 /* A page that is being written, as the state of its call. */
 struct page {
     struct hub_list list;
-    char kind; /* PRODUCERS or SUBSCRIPTIONS */
+    enum page_list kind;
     struct buf *answer;
     bool sources;
     struct walk_name last; /* the name of the last entry */
@@ -89,7 +86,7 @@ static enum fault_reason page_size_read(uint32_t page_size, uint32_t *size_out, 
 }
 
 /* The page of a request, as the state of its call. NULL: unary->fault says why not. */
-static struct page *page_begin(struct unary_call *unary, char kind, uint32_t page_size,
+static struct page *page_begin(struct unary_call *unary, enum page_list kind, uint32_t page_size,
                                const char *page_token)
 {
     struct page *page = calloc(1, sizeof(*page));
@@ -137,7 +134,7 @@ static void list_producers(struct unary_call *unary)
         fault_bytes(&unary->fault, FAULT_TOO_LONG, "pattern", pattern, "at most 256 bytes");
         return;
     }
-    page = page_begin(unary, PRODUCERS, request->page_size, request->page_token);
+    page = page_begin(unary, PAGES_OF_PRODUCERS, request->page_size, request->page_token);
     if (page)
         page->list.pattern = pattern;
     unary->step = list_more_producers;
@@ -182,7 +179,7 @@ static void list_subscriptions(struct unary_call *unary)
 {
     const Tributary__V1__ListSubscriptionsRequest *request =
         (const Tributary__V1__ListSubscriptionsRequest *)(void *)unary->request;
-    struct page *page = page_begin(unary, SUBSCRIPTIONS, request->page_size, request->page_token);
+    struct page *page = page_begin(unary, PAGES_OF_SUBSCRIPTIONS, request->page_size, request->page_token);
 
     if (page)
         page->sources = request->sources;

@@ -19,8 +19,6 @@
 _Static_assert(MAX_WALK_NAME >= MAX_PAGE_NAME_BYTES, "page_read() writes into a walk's name");
 
 #define MAX_PAGE_SIZE 100u
-/* As in admin.c: the list and its tokens are those of ListSubscriptions. */
-#define SUBSCRIPTIONS 's'
 
 struct explain_page {
     struct unary_call *unary;
@@ -51,7 +49,7 @@ static void write_token(struct explain_page *page)
     OWNED(buf_fini) struct buf token = {0};
 
     if (page->list.more)
-        page_write(SUBSCRIPTIONS, walk_name_get(&page->list.after), &token);
+        page_write(PAGES_OF_SUBSCRIPTIONS, walk_name_get(&page->list.after), &token);
     field_bytes(answer, PB_EXPLANATION_NEXT_PAGE_TOKEN, (struct bytes){token.data, token.size});
     answer->broken |= token.broken;
 }
@@ -179,7 +177,8 @@ void explain_page(struct unary_call *unary, uint32_t page_size, const char *page
     page->unary = unary;
     page->window_ns = window_ns;
     page->list.left = page_size > 0 ? page_size : MAX_PAGE_SIZE;
-    if (page_read(SUBSCRIPTIONS, page_token, page->list.after.data, &page->list.after.size, &unary->fault))
+    if (page_read(PAGES_OF_SUBSCRIPTIONS, page_token, page->list.after.data, &page->list.after.size,
+                  &unary->fault))
         fault_within(&unary->fault, "all.");
     else
         begin(page);

@@ -152,12 +152,8 @@ enum err reflection_serve(struct rpc *rpc)
     reflection->rpc = rpc;
     rpc->reflection = reflection;
     err = descriptors_new(embedded_descriptors(), &reflection->descriptors, &unused);
-    if (!err)
-        err = rpc_add_method(rpc, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-                             &reflection_port, reflection);
-    if (!err)
-        err = rpc_add_method(rpc, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-                             &reflection_port, reflection);
+    for (size_t i = 0; i < REFLECTION_METHODS && !err; i++)
+        err = rpc_add_method(rpc, reflection_methods[i], &reflection_port, reflection);
     return err;
 }
 

@@ -230,7 +230,7 @@ static bool base64_get(const char *text, uint8_t *data, size_t capacity, size_t 
     return bits < 6 && (group & (BIT(bits) - 1)) == 0;
 }
 
-void page_write(char list, struct bytes name, struct buf *token)
+void page_write(enum page_list list, struct bytes name, struct buf *token)
 {
     struct buf plain = {0};
 
@@ -246,7 +246,7 @@ void page_write(char list, struct bytes name, struct buf *token)
     buf_fini(&plain);
 }
 
-enum fault_reason page_read(char list, const char *token, uint8_t *name, size_t *size_out,
+enum fault_reason page_read(enum page_list list, const char *token, uint8_t *name, size_t *size_out,
                             struct fault *fault)
 {
     uint8_t plain[2 + MAX_PAGE_NAME_BYTES + CHECKSUM_BYTES];

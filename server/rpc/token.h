@@ -51,13 +51,16 @@ MUST_CHECK enum fault_reason token_read(struct bytes token, const char *field, s
 
 #define MAX_PAGE_NAME_BYTES 256u
 
+/* The lists that have page tokens. Explain of all goes through that of ListSubscriptions. */
+enum page_list { PAGES_OF_PRODUCERS = 'p', PAGES_OF_SUBSCRIPTIONS = 's' };
+
 /* Any thread. Appends a page token as text: the name after which the next page begins. `list` tells
  * the tokens of one list from those of another. */
-void page_write(char list, struct bytes name, struct buf *token);
+void page_write(enum page_list list, struct bytes name, struct buf *token);
 
 /* Any thread. `name` has room for MAX_PAGE_NAME_BYTES. An empty token means the first page: size 0.
  * Otherwise BAD_TOKEN, with the field `page_token`. */
-MUST_CHECK enum fault_reason page_read(char list, const char *token, uint8_t *name, size_t *size_out,
-                                       struct fault *fault);
+MUST_CHECK enum fault_reason page_read(enum page_list list, const char *token, uint8_t *name,
+                                       size_t *size_out, struct fault *fault);
 
 #endif

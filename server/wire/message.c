@@ -17,25 +17,10 @@ bool message_is_deflated(const grpc_byte_buffer *buffer)
     return buffer->data.raw.compression != GRPC_COMPRESS_NONE;
 }
 
-static enum fault_reason refusal_of(enum inflate_result result)
-{
-    switch (result) {
-    case INFLATE_OK:
-        return FAULT_NONE;
-    case INFLATE_BROKEN:
-        return FAULT_BAD_COMPRESSION;
-    case INFLATE_TOO_LARGE:
-        return FAULT_BATCH_TOO_LARGE;
-    case INFLATE_NO_MEMORY:
-        return FAULT_MEMORY_BUDGET;
-    }
-    return FAULT_BUG;
-}
-
 static void inflate_in_place(struct message *message)
 {
     message->refusal =
-        refusal_of(inflate_message(message->buffer, (size_t)message->max_size, &message->copy));
+        inflate_fault(inflate_message(message->buffer, (size_t)message->max_size, &message->copy));
     if (message->refusal)
         return;
     message->is_copy = message->is_whole = true;

@@ -120,3 +120,18 @@ enum inflate_result inflate_message(const grpc_byte_buffer *message, size_t max_
     buf_fini(&inflation.out);
     return result;
 }
+
+enum fault_reason inflate_fault(enum inflate_result result)
+{
+    switch (result) {
+    case INFLATE_OK:
+        return FAULT_NONE;
+    case INFLATE_BROKEN:
+        return FAULT_BAD_COMPRESSION;
+    case INFLATE_TOO_LARGE:
+        return FAULT_BATCH_TOO_LARGE;
+    case INFLATE_NO_MEMORY:
+        return FAULT_MEMORY_BUDGET;
+    }
+    return FAULT_BUG;
+}

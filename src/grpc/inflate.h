@@ -8,6 +8,7 @@
 #define TRIBUTARY_GRPC_INFLATE_H
 
 #include "base/base.h"
+#include "base/fault.h"
 #include "grpc/slices.h"
 
 enum inflate_result {
@@ -23,5 +24,8 @@ enum inflate_result {
  * */
 MUST_CHECK enum inflate_result inflate_message(const grpc_byte_buffer *message, size_t max_bytes,
                                                grpc_slice *slice_out);
+
+/* What a message is refused with: NONE, BAD_COMPRESSION, BATCH_TOO_LARGE or MEMORY_BUDGET. */
+enum fault_reason inflate_fault(enum inflate_result result);
 
 #endif

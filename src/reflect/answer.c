@@ -8,6 +8,11 @@
 /* Of a name in an error message. */
 #define MAX_QUOTED_BYTES 64u
 
+const char *const reflection_methods[REFLECTION_METHODS] = {
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+};
+
 /* ---- requests ---- */
 
 /* Field numbers for what is wanted. */

@@ -9,6 +9,10 @@
 #include "base/fault.h"
 #include "reflect/descriptors.h"
 
+/* The paths of the method: of v1, and of v1alpha. */
+#define REFLECTION_METHODS 2u
+extern const char *const reflection_methods[REFLECTION_METHODS];
+
 enum reflection_want {
     REFLECTION_NOTHING,
     REFLECTION_SERVICES,

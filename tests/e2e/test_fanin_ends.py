@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""How a fan-in call ends, and what its trailers tell then (docs/fan-in.md, rules 11, 21 and 30)."""
+"""How a fan-in call ends, and what its trailers tell then (docs/fan-in.md, rules 11, 21 and 29)."""
 import threading
 import time
 

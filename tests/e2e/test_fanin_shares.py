@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The memory of upstream calls is charged to the peer of the consumer for which they are open
-(docs/fan-in.md, rule 29; docs/operations.md, "Peers and shares"). One peer takes all that it may have,
+(docs/fan-in.md, rule 31; docs/operations.md, "Peers and shares"). One peer takes all that it may have,
 and others are still served."""
 import os
 import tempfile
