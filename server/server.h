@@ -59,6 +59,7 @@ struct server {
     struct timer deadline; /* of the state */
     int64_t quarter_ns;    /* see shutdown.c */
     int64_t end_ns;        /* clock_mono_ns(): of the drain timeout */
+    unsigned undrained;    /* hub and batches: what the drain waits for */
     size_t workers_up;     /* whose threads have not ended */
     bool forced;           /* by a second signal */
     struct task drain;     /* shutdown_drain() was called */

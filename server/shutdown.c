@@ -2,7 +2,7 @@
  *
  *   DRAINING   health answers NOT_SERVING, the listen sockets close, publishing streams are told to
  *              end, and every channel delivers until the hub's deadline; then what it has written
- *              may still leave
+ *              may still leave. Batches that have begun are saved
  *   CLOSING    connections and calls end by themselves
  *   ABORTING   calls are cancelled; later their sockets are shut down, since the core would wait
  *              for a peer that does not read
@@ -75,11 +75,12 @@ static void on_deadline(struct timer *timer)
         abort_calls(server);
 }
 
+/* Of the hub, or of the batches. */
 static void on_drained(void *ctx)
 {
     struct server *server = ctx;
 
-    if (!change_state(server, SERVER_CLOSING))
+    if (--server->undrained > 0 || !change_state(server, SERVER_CLOSING))
         return;
     shut_down_workers(server, false);
     /* ABORTING begins two quarters before the end, at the latest. */
@@ -97,7 +98,11 @@ static void drain(struct server *server, int64_t timeout_ns)
     rpc_not_serving(server->rpc);
     listener_stop(server->listener);
     set_deadline(server, timeout_ns - 2 * server->quarter_ns);
-    hub_drain(server->hub, timeout_ns - 4 * server->quarter_ns, on_drained, server);
+    const int64_t drain_ns = timeout_ns - 4 * server->quarter_ns;
+
+    server->undrained = 2;
+    rpc_stop_batches(server->rpc, clock_from_now_ns(drain_ns), on_drained, server);
+    hub_drain(server->hub, drain_ns, on_drained, server);
     for (size_t i = 0; i < server->worker_count; i++)
         call_acceptor_drain(server->workers[i].thread);
 }

@@ -48,4 +48,9 @@ const struct method *rpc_methods(const struct rpc *rpc, size_t *count_out);
  * notified. Idempotent. */
 void rpc_not_serving(struct rpc *rpc);
 
+/* Loop, once. Batch processors admit nothing any more. Batches that have begun are saved; workers
+ * hear that this should be by `until_ns` (clock_mono_ns()). `stopped` is called on the loop when
+ * none is left. */
+void rpc_stop_batches(struct rpc *rpc, int64_t until_ns, void (*stopped)(void *ctx), void *ctx);
+
 #endif

@@ -7,6 +7,7 @@
 #define TRIBUTARY_SERVER_RPC_RPC_INTERNAL_H
 
 #include "base/peer_charge.h"
+#include "batch/processor.h"
 #include "server/rpc/rpc.h"
 
 struct rpc {
@@ -19,6 +20,7 @@ struct rpc {
     struct unary_row *unary_rows; /* what rpc_add_unary() made */
     struct health *health;
     struct endpoint_edits *edits;
+    struct batch_processors *batches;
     struct peer_charges answers;   /* of unary calls, on their way */
     struct reflection *reflection; /* NULL: not served */
 };

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "batch/processor.h"
 #include "server/rpc/details.h"
 #include "server/rpc/endpoint_edits.h"
 #include "server/rpc/method_table.h"
@@ -12,10 +13,10 @@
 /* The rows of one service must follow each other: rpc_service_next() relies on it. */
 static enum err serve(struct rpc *rpc)
 {
-    enum err (*const services[])(struct rpc *) = {publish_serve,    publish_stream_serve, register_serve,
-                                                  subscriber_serve, consume_serve,        admin_serve,
-                                                  admin_ends_serve, endpoints_serve,      changes_serve,
-                                                  explain_serve,    health_serve,         finish_serve};
+    enum err (*const services[])(struct rpc *) = {
+        publish_serve, publish_stream_serve, register_serve,         subscriber_serve,    consume_serve,
+        admin_serve,   admin_ends_serve,     endpoints_serve,        changes_serve,       explain_serve,
+        finish_serve,  batch_run_serve,      batch_run_stream_serve, batch_process_serve, health_serve};
 
     for (size_t i = 0; i < ARRAY_LEN(services); i++) {
         enum err err = services[i](rpc);
@@ -40,7 +41,8 @@ struct status rpc_new(struct loop *loop, struct hub *hub, const struct rpc_param
     rpc->started_wall_ns = clock_wall_ns();
     peer_charges_init(&rpc->answers, COUNT_LIVE_ANSWER_BYTES, "answer", "answers on their way to");
     rpc->edits = endpoint_edits_new(loop, hub, params->dial, params->store);
-    err = rpc->edits ? serve(rpc) : ERR_NO_MEMORY;
+    rpc->batches = batch_processors_new(loop);
+    err = rpc->edits && rpc->batches ? serve(rpc) : ERR_NO_MEMORY;
     if (err) {
         rpc_free(rpc);
         return (struct status){err, 0, "setting up the services"};
@@ -54,6 +56,7 @@ void rpc_free(struct rpc *rpc)
 {
     if (!rpc)
         return;
+    batch_processors_free(rpc->batches);
     endpoint_edits_free(rpc->edits);
     reflection_free(rpc);
     health_free(rpc);
@@ -65,4 +68,9 @@ void rpc_free(struct rpc *rpc)
 enum err rpc_load_endpoints(struct rpc *rpc, struct refusal *refusal)
 {
     return endpoint_edits_load(rpc->edits, refusal);
+}
+
+void rpc_stop_batches(struct rpc *rpc, int64_t until_ns, void (*stopped)(void *ctx), void *ctx)
+{
+    batch_processors_stop(rpc->batches, until_ns, stopped, ctx);
 }

@@ -49,6 +49,23 @@ void batch_loaded(struct keyed_batch *batch, bool ok)
     batch_engine_step(engine);
 }
 
+void batch_began(struct keyed_batch *batch)
+{
+    struct batch_engine *engine = batch->engine;
+
+    CHECK(batch->state == LOADING && !batch->failed);
+    batch_engine_enter(engine);
+    batch->since_ns = engine->now_ns;
+    if (batch->loads == 1) {
+        batch->started_ns = engine->now_ns;
+        batch->until_ns = clock_add_ns(engine->now_ns, engine->settings.window_ns);
+        batch->deadline_ns = clock_add_ns(engine->now_ns, engine->settings.deadline_ns);
+        batch->expired = false;
+    }
+    keyed_batch_ready(batch);
+    batch_engine_step(engine);
+}
+
 bool batch_needs_load(const struct keyed_batch *batch)
 {
     return batch->started > 0 || !list_empty(&batch->waiting);
@@ -142,6 +159,34 @@ void batch_lost(struct keyed_batch *batch)
     batch_forget_ahead(batch);
     keyed_batch_ready(batch);
     batch_engine_step(engine);
+}
+
+static void wait_again(struct keyed_batch *batch, struct batch_operation *operation)
+{
+    list_remove(&operation->node);
+    list_append(batch->waiting.next, &operation->node); /* in front of the first */
+    if (operation->state == OPERATION_RUNNING)
+        batch->running--;
+    operation->state = OPERATION_WAITING;
+    operation->failed = false;
+    batch->started--;
+    batch->bytes -= operation->bytes;
+    batch->waiters++;
+    batch->engine->waiters++;
+    batch->waiting_bytes += operation->bytes;
+}
+
+void batch_return_unsent(struct keyed_batch *batch, bool (*was_sent)(const struct batch_operation *))
+{
+    struct list *node = batch->operations.prev;
+
+    while (node != &batch->operations) {
+        struct batch_operation *operation = container_of(node, struct batch_operation, node);
+
+        node = node->prev;
+        if (!was_sent(operation))
+            wait_again(batch, operation);
+    }
 }
 
 struct bytes batch_key(const struct keyed_batch *batch)

@@ -8,6 +8,9 @@
 
 /* The reports. Each answers one call of the port. */
 void batch_loaded(struct keyed_batch *batch, bool ok);
+/* Before that: the load that was called begins only now: its owner had no place for it. Window
+ * and deadline of a batch that loads for the first time count from now. */
+void batch_began(struct keyed_batch *batch);
 /* Whether anybody waits for the load that was called. */
 MUST_CHECK bool batch_needs_load(const struct keyed_batch *batch);
 /* In place of batch_loaded(), where nobody waits for it: it has not begun after all, and never
@@ -39,6 +42,10 @@ void batch_unloaded(struct keyed_batch *batch);
  * that started end with BATCH_LOST, or as the save that was reported says; those that wait begin a
  * new batch. Nothing may be reported for this one any more. */
 void batch_lost(struct keyed_batch *batch);
+
+/* Right before batch_lost(): operations that have started, and for which `was_sent` is false, wait
+ * again, in front of those that wait. */
+void batch_return_unsent(struct keyed_batch *batch, bool (*was_sent)(const struct batch_operation *));
 
 struct bytes batch_key(const struct keyed_batch *batch);
 int64_t batch_deadline_ns(const struct keyed_batch *batch);

@@ -14,6 +14,7 @@ SERVICES = {
     "tributary.v1.Publisher",
     "tributary.v1.Subscriber",
     "tributary.v1.Admin",
+    "tributary.v1.Batch",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",

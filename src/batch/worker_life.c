@@ -1,0 +1,418 @@
+/* worker_life.c - how workers come and go, and which batch goes to which of them. */
+#include "batch/worker.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "batch/placement.h"
+#include "batch/processor_internal.h"
+
+/* How long a worker has to answer an abort: the deadline of a batch, and at least this. */
+#define MIN_ABORT_NS NS_PER_S
+
+void worker_batch_set_error(struct worker_batch *work, enum fault_reason reason, struct batch_error *error)
+{
+    batch_error_release(work->error);
+    work->error = error;
+    work->reason = reason;
+    work->is_conflict = false;
+}
+
+/* ---- placement ---- */
+
+struct batch_worker *processor_choose(const struct batch_processor *processor, struct bytes key)
+{
+    const uint64_t hash = placement_hash(key);
+    struct batch_worker *best = NULL;
+    uint64_t best_weight = 0;
+
+    list_each(node, next, &processor->workers) {
+        struct batch_worker *worker = container_of(node, struct batch_worker, node);
+        const uint64_t weight = placement_weight(worker->hash, hash);
+
+        if (worker->draining || worker->fault || (best && weight <= best_weight))
+            continue;
+        best = worker;
+        best_weight = weight;
+    }
+    return best;
+}
+
+static void fail_load(struct worker_batch *work, enum fault_reason reason)
+{
+    work->worker = NULL;
+    worker_batch_set_error(work, reason, NULL);
+    batch_loaded(work->batch, false);
+}
+
+/* The worker has a place for the batch. */
+static void begin(struct batch_worker *worker, struct worker_batch *work)
+{
+    work->number = atomic_fetch_add(&worker->processor->all->batches, 1) + 1;
+    work->node.key = (struct bytes){(const uint8_t *)&work->number, sizeof(work->number)};
+    if (map_add(&worker->numbers, &work->node)) {
+        fail_load(work, FAULT_MEMORY_BUDGET);
+        return;
+    }
+    list_append(&worker->batches, &work->link);
+    work->to_begin = true;
+    worker_batch_dirty(work);
+}
+
+void worker_batch_place(struct batch_processor *processor, struct worker_batch *work)
+{
+    struct batch_worker *worker = processor_choose(processor, batch_key(work->batch));
+
+    if (!worker) {
+        fail_load(work, FAULT_NO_WORKER);
+        return;
+    }
+    work->worker = worker;
+    if (worker->numbers.count < worker->max_batches) {
+        begin(worker, work);
+        return;
+    }
+    work->is_queued = true;
+    list_append(&worker->queued, &work->link);
+}
+
+void batch_worker_begin_next(struct batch_worker *worker)
+{
+    struct list *node = NULL;
+
+    while (worker && !worker->draining && worker->numbers.count < worker->max_batches &&
+           (node = list_first(&worker->queued))) {
+        struct worker_batch *work = container_of(node, struct worker_batch, link);
+
+        list_remove(node);
+        work->is_queued = false;
+        if (!batch_needs_load(work->batch)) {
+            work->worker = NULL;
+            batch_not_loaded(work->batch);
+            continue;
+        }
+        begin(worker, work);
+        batch_began(work->batch);
+    }
+}
+
+struct batch_worker *worker_batch_detach(struct worker_batch *work)
+{
+    struct batch_worker *worker = work->worker;
+
+    if (!worker)
+        return NULL;
+    if (!work->is_queued)
+        map_remove(&worker->numbers, &work->node);
+    list_remove(&work->link);
+    list_remove(&work->abort_link);
+    list_remove(&work->dirty_link);
+    work->worker = NULL;
+    work->is_queued = false;
+    work->to_begin = work->to_finish = work->to_abort = false;
+    return worker;
+}
+
+void worker_batch_dirty(struct worker_batch *work)
+{
+    struct batch_worker *worker = work->worker;
+
+    if (!list_empty(&work->dirty_link))
+        return;
+    const bool was_clean = list_empty(&worker->dirty);
+
+    list_append(&worker->dirty, &work->dirty_link);
+    if (was_clean)
+        worker->port.wake(worker->port.ctx);
+}
+
+/* ---- ends of batches ---- */
+
+static bool was_sent(const struct batch_operation *in_engine)
+{
+    const struct processor_operation *operation =
+        container_of(in_engine, struct processor_operation, in_engine);
+
+    return operation->batch == worker_batch_of(in_engine->batch)->number;
+}
+
+void worker_batch_lose(struct worker_batch *work)
+{
+    while (!list_empty(&work->unsent))
+        list_remove(work->unsent.next);
+    batch_return_unsent(work->batch, was_sent);
+    batch_lost(work->batch);
+}
+
+void worker_batch_abort(struct batch_processor *processor, struct worker_batch *work,
+                        enum fault_reason reason)
+{
+    struct batch_worker *worker = NULL;
+
+    worker_batch_set_error(work, reason, NULL);
+    if (work->to_begin) { /* the worker does not know of it */
+        worker = worker_batch_detach(work);
+        batch_loaded(work->batch, false);
+        batch_worker_begin_next(worker);
+        return;
+    }
+    work->is_aborting = work->to_abort = true;
+    work->abort_due_ns = clock_add_ns(clock_mono_ns(), MAX_OF(processor->settings.deadline_ns, MIN_ABORT_NS));
+    list_append(&processor->aborting, &work->abort_link);
+    worker_batch_dirty(work);
+}
+
+static void end_worker(struct batch_worker *worker, enum fault_reason reason)
+{
+    if (worker->fault)
+        return;
+    worker->fault = reason;
+    worker->port.wake(worker->port.ctx);
+}
+
+void processor_check_aborts(struct batch_processor *processor, int64_t now_ns)
+{
+    struct list *node = NULL;
+
+    while ((node = list_first(&processor->aborting))) {
+        struct worker_batch *work = container_of(node, struct worker_batch, abort_link);
+
+        if (work->abort_due_ns > now_ns)
+            return;
+        list_remove(node);
+        end_worker(work->worker, FAULT_WORKER_SILENT);
+    }
+}
+
+int64_t processor_due_ns(const struct batch_processor *processor)
+{
+    const struct list *first = list_first(&processor->aborting);
+    const int64_t abort_ns =
+        first ? container_of(first, struct worker_batch, abort_link)->abort_due_ns : INT64_MAX;
+
+    return MIN_OF(abort_ns, processor->engine_wake_ns);
+}
+
+/* ---- coming and going ---- */
+
+static struct batch_worker *worker_new(const struct batch_worker_params *params, struct bytes name)
+{
+    const size_t peer_size = strlen(params->peer) + 1;
+    struct batch_worker *worker = calloc(1, sizeof(*worker) + name.size + peer_size);
+
+    if (!worker)
+        return NULL;
+    worker->port = params->port;
+    worker->max_batches = params->max_batches;
+    worker->hash = placement_hash(name);
+    list_init(&worker->node);
+    list_init(&worker->batches);
+    list_init(&worker->queued);
+    list_init(&worker->dirty);
+    map_init(&worker->numbers);
+    worker->name_size = name.size;
+    memcpy(worker->name, name.data, name.size);
+    memcpy(worker->name + name.size, params->peer, peer_size);
+    worker->peer = (const char *)worker->name + name.size;
+    count_add(COUNT_LIVE_BATCH_WORKERS, 1);
+    return worker;
+}
+
+static void worker_free(struct batch_worker *worker)
+{
+    if (!worker)
+        return;
+    map_fini(&worker->numbers);
+    count_add(COUNT_LIVE_BATCH_WORKERS, -1);
+    free(worker);
+}
+
+static enum fault_reason differs(struct fault *fault, const char *field, uint64_t value, uint64_t in_force)
+{
+    char bound[96];
+
+    snprintf(bound, sizeof(bound), "%" PRIu64 " is in force", in_force);
+    return fault_number(fault, FAULT_POLICY_DIFFERS, field, value, bound);
+}
+
+static enum fault_reason check_settings(const struct batch_settings *asked, const struct batch_settings *have,
+                                        struct fault *fault)
+{
+    const struct {
+        const char *field;
+        uint64_t asked, have;
+    } all[] = {
+        {"hello.policy.window", asked->window, have->window},
+        {"hello.policy.window_length", (uint64_t)asked->window_ns, (uint64_t)have->window_ns},
+        {"hello.policy.deadline", (uint64_t)asked->deadline_ns, (uint64_t)have->deadline_ns},
+        {"hello.policy.retry_load", asked->retry_load, have->retry_load},
+        {"hello.policy.max_reloads", asked->max_reloads, have->max_reloads},
+        {"hello.policy.max_operations", asked->max_operations, have->max_operations},
+        {"hello.policy.max_bytes", asked->max_bytes, have->max_bytes},
+        {"hello.policy.max_waiters", asked->max_waiters, have->max_waiters},
+        {"hello.policy.max_waiting_bytes", asked->max_waiting_bytes, have->max_waiting_bytes},
+        {"hello.policy.max_keys", asked->max_keys, have->max_keys},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (all[i].asked != all[i].have)
+            return differs(fault, all[i].field, all[i].asked, all[i].have);
+    return FAULT_NONE;
+}
+
+static bool has_worker(const struct batch_processor *processor, struct bytes name)
+{
+    list_each(node, next, &processor->workers) {
+        const struct batch_worker *worker = container_of(node, struct batch_worker, node);
+
+        if (bytes_same((struct bytes){worker->name, worker->name_size}, name))
+            return true;
+    }
+    return false;
+}
+
+/* Within both locks. */
+static enum fault_reason join(struct batch_processor *processor, const struct batch_worker_params *params,
+                              struct batch_worker **worker_out, struct fault *fault)
+{
+    struct bytes name = params->name;
+    char made[32];
+
+    if (check_settings(&params->settings, &processor->settings, fault))
+        return fault->reason;
+    if (processor->worker_count >= MAX_PROCESSOR_WORKERS)
+        return fault_number(fault, FAULT_TOO_MANY_WORKERS, "hello.processor", processor->worker_count + 1,
+                            "at most 1000 workers of one processor");
+    if (name.size == 0) {
+        snprintf(made, sizeof(made), "worker-%" PRIu64, ++processor->all->workers);
+        name = text_bytes(made);
+    }
+    if (has_worker(processor, name))
+        return fault_bytes(fault, FAULT_WORKER_EXISTS, "hello.worker", name, NULL);
+    struct batch_worker *worker = worker_new(params, name);
+
+    if (!worker)
+        return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    worker->processor = processor;
+    batch_processor_retain(processor);
+    list_append(&processor->workers, &worker->node);
+    processor->worker_count++;
+    *worker_out = worker;
+    return FAULT_NONE;
+}
+
+enum fault_reason batch_worker_join(struct batch_processors *processors,
+                                    const struct batch_worker_params *params,
+                                    struct batch_worker **worker_out, struct fault *fault)
+{
+    struct batch_processor *processor = NULL;
+    enum fault_reason reason = FAULT_NONE;
+
+    pthread_mutex_lock(&processors->lock);
+    reason = processor_open(processors, params->processor, &params->settings, &processor, fault);
+    if (!reason) {
+        reason = join(processor, params, worker_out, fault);
+        batch_processor_retain(processor);
+        pthread_mutex_unlock(&processor->lock);
+    }
+    pthread_mutex_unlock(&processors->lock);
+    if (!processor)
+        return reason;
+    batch_processor_lock(processor);
+    batch_processor_unlock(processor); /* a new one without a worker goes */
+    batch_processor_release(processor);
+    return reason;
+}
+
+/* Batches that wait for a place at this worker go to others. */
+static void place_again(struct batch_worker *worker)
+{
+    struct list *node = NULL;
+
+    while ((node = list_first(&worker->queued))) {
+        struct worker_batch *work = container_of(node, struct worker_batch, link);
+
+        worker_batch_detach(work);
+        worker_batch_place(worker->processor, work);
+    }
+}
+
+void batch_worker_leave(struct batch_worker *worker)
+{
+    struct list *node = NULL;
+
+    if (!worker)
+        return;
+    struct batch_processor *processor = worker->processor;
+
+    batch_processor_lock(processor);
+    list_remove(&worker->node);
+    processor->worker_count--;
+    worker->draining = true;
+    place_again(worker);
+    while ((node = list_first(&worker->batches))) {
+        struct worker_batch *work = container_of(node, struct worker_batch, link);
+
+        worker_batch_detach(work);
+        worker_batch_set_error(work, FAULT_WORKER_LOST, NULL);
+        if (work->is_unloading)
+            batch_unloaded(work->batch);
+        else
+            worker_batch_lose(work);
+    }
+    batch_processor_unlock(processor);
+    batch_processor_release(processor);
+    worker_free(worker);
+}
+
+struct batch_processor *batch_worker_processor(const struct batch_worker *worker)
+{
+    return worker->processor;
+}
+
+void batch_worker_view(const struct batch_worker *worker, struct batch_worker_view *view_out)
+{
+    *view_out = (struct batch_worker_view){.name = {worker->name, worker->name_size},
+                                           .settings = &worker->processor->settings,
+                                           .max_batches = worker->max_batches};
+}
+
+enum fault_reason batch_worker_fault(const struct batch_worker *worker)
+{
+    return worker->fault;
+}
+
+void batch_worker_drain(struct batch_worker *worker)
+{
+    worker->draining = true;
+    place_again(worker);
+}
+
+bool batch_worker_is_drained(const struct batch_worker *worker)
+{
+    return worker->draining && worker->numbers.count == 0;
+}
+
+bool batch_worker_closes(const struct batch_worker *worker)
+{
+    return worker->processor->stopping || worker->processor->is_stopped;
+}
+
+bool batch_worker_has_batches(const struct batch_worker *worker)
+{
+    return worker->numbers.count > 0;
+}
+
+int64_t batch_worker_stop_ns(const struct batch_worker *worker)
+{
+    return worker->processor->stop_ns;
+}
+
+bool batch_worker_is_over(const struct batch_worker *worker)
+{
+    return worker->processor->is_stopped;
+}
