@@ -116,6 +116,24 @@ int spawn_start_with(struct spawn *spawn, const char *command, const void *input
     return error;
 }
 
+int spawn_start_piped(struct spawn *spawn, const char *command, int *input_out)
+{
+    int ends[2];
+    int error = 0;
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return errno;
+    error = start(spawn, command, ends[0]);
+    close(ends[0]);
+    if (error != 0) {
+        close(ends[1]);
+        return error;
+    }
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    *input_out = ends[1];
+    return 0;
+}
+
 void spawn_signal(const struct spawn *spawn, int signal)
 {
     if (spawn->pid > 0)

@@ -18,6 +18,10 @@ int spawn_start(struct spawn *spawn, const char *command);
 /* The same, but the command reads these bytes from its standard input. */
 int spawn_start_with(struct spawn *spawn, const char *command, const void *input, size_t size);
 
+/* The same, but the command reads from a pipe, whose other end *input_out is: the caller writes to
+ * it without blocking, and closes it. */
+int spawn_start_piped(struct spawn *spawn, const char *command, int *input_out);
+
 /* Sends a signal to the whole process group. */
 void spawn_signal(const struct spawn *spawn, int signal);
 

@@ -20,6 +20,10 @@ extern const struct verb verb_subs_ls;          /* subs.c */
 extern const struct verb verb_subs_kick;        /* subs.c */
 extern const struct verb verb_why;              /* why.c */
 extern const struct verb verb_top;              /* top.c */
+extern const struct verb verb_batch_work;       /* batch_work.c */
+extern const struct verb verb_batch_run;        /* batch_run.c */
+extern const struct verb verb_batch_watch;      /* batch_watch.c */
+extern const struct verb verb_batch_ls;         /* batch_ls.c */
 extern const struct verb verb_bench_pub;        /* bench_pub.c */
 extern const struct verb verb_bench_sub;        /* bench_sub.c */
 extern const struct verb verb_bench_latency;    /* bench_latency.c */

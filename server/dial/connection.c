@@ -194,6 +194,8 @@ static struct connection *connection_new(struct connections *connections, struct
     list_init(&connection->calls_waiting);
     list_init(&connection->calls_dialling);
     dial_slot_init(&connection->slot, on_slot, on_yield);
+    connection->slot.entry.peer = payer.kind == PEER_NONE ? connections->adder : payer;
+    connection->slot.waits_longer = !!connections->tls;
     connection->slot.was_late = connections->was_late;
     tls_turn_init(&connection->turn, on_turn);
     connection->turn.is_slow = connections->has_failed;

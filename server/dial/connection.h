@@ -30,6 +30,7 @@ struct upstream_tls;
 
 struct connections {
     const char *target;                 /* src/grpc/target.h */
+    struct peer_key adder;              /* who has added the endpoint */
     const char *authority;              /* empty: from the target */
     struct upstream_tls *tls;           /* NULL: plaintext */
     struct tls_turns *turns;            /* of the thread */

@@ -68,6 +68,7 @@ void dial_free(struct dial *dial)
     resolver_free(dial->resolver);
     for (size_t i = 0; i < dial->thread_count; i++) {
         framing_fini(&dial->threads[i].scan);
+        dial_slots_fini(&dial->threads[i].slots);
         buf_fini(&dial->threads[i].scratch);
     }
     for (size_t i = 0; i < dial->tls_count; i++)

@@ -13,45 +13,67 @@
  * LATE_DIAL_NS where other late ones wait.
  *
  * An upstream whose last dial was late waits behind those that were not, and gets one of the late
- * slots. MIN_LATE_DIALS of them are theirs whoever waits. So one that answers waits for few others,
- * however many do not: for each MAX_DIALS - MAX_LATE_DIALS of them in front of it DIAL_PROMPT_NS.
+ * slots. MIN_LATE_DIALS of them are theirs whoever waits: while some of these wait, those that are
+ * late for the first time leave them so many. So one that answers waits for few others, however
+ * many do not: for each MAX_DIALS - MAX_LATE_DIALS of them in front of it DIAL_PROMPT_NS.
+ *
+ * Peers take turns (base/peer_queue.h): nobody waits for all that another peer has to dial.
+ *
+ * A TLS handshake waits for a turn of its own (tls_turns.h) when it has its slot. At most
+ * MAX_HELD_DIALS slots wait so, and further handshakes wait without one. So they do not keep the
+ * slots from those that need no such turn.
  *
  * Threads: one wire thread. */
 #ifndef TRIBUTARY_SERVER_DIAL_DIAL_SLOTS_H
 #define TRIBUTARY_SERVER_DIAL_DIAL_SLOTS_H
 
 #include "base/list.h"
+#include "base/peer_queue.h"
 #include "grpc/cq_thread.h"
 
 #define MAX_DIALS 128u
 #define MAX_LATE_DIALS 64u
 #define MIN_LATE_DIALS 8u
+#define MAX_HELD_DIALS 16u
 #define DIAL_PROMPT_NS INT64_C(250000000)
 #define LATE_DIAL_NS INT64_C(10000000000)
 
+/* Of two kinds. The one that has waited for longer is first, where both may go on. */
+struct dial_queue {
+    struct peer_queue prompt; /* struct dial_slot, by its entry: their dial begins with come() */
+    struct peer_queue longer; /* the same, with `waits_longer` */
+};
+
 struct dial_slots {
     struct cq_thread *cq;
-    struct list waiting, late_waiting; /* struct dial_slot */
+    struct dial_queue waiting, late_waiting;
     /* Those that have begun, in this order. `late` has those that hold one of the late slots. */
     struct list prompt, late;
     unsigned held, late_held;
+    unsigned own_late_held; /* of those that were late before */
+    unsigned longer_held;   /* HELD, of those that wait longer */
+    uint64_t requests;
     struct cq_timer timer; /* the next one is late, or has to yield */
 };
 
 enum dial_slot_state { DIAL_SLOT_IDLE, DIAL_SLOT_WAITING, DIAL_SLOT_HELD, DIAL_SLOT_PROMPT, DIAL_SLOT_LATE };
 
-/* Embedded in what is dialled. Zeroed but for the functions, and dial_slot_init(). */
+/* Embedded in what is dialled. dial_slot_init() first. */
 struct dial_slot {
-    struct list link;
+    struct peer_entry entry; /* WAITING; its peer is set before the request */
+    struct list link;        /* PROMPT and LATE */
     enum dial_slot_state state;
-    bool was_late; /* set before the request: the last dial of this upstream was late */
-    bool has_late; /* it holds one of the late slots */
+    bool was_late;     /* set before the request: the last dial of this upstream was late */
+    bool waits_longer; /* the same: its dial does not begin with come() */
+    bool has_late;     /* it holds one of the late slots */
+    uint64_t number;   /* of its request */
     int64_t begun_ns;
     void (*come)(struct dial_slot *slot);  /* it is held: dial */
     void (*yield)(struct dial_slot *slot); /* others need it: leave soon. At most once */
 };
 
 void dial_slots_init(struct dial_slots *slots, struct cq_thread *cq);
+void dial_slots_fini(struct dial_slots *slots); /* no slot waits */
 void dial_slot_init(struct dial_slot *slot, void (*come)(struct dial_slot *slot),
                     void (*yield)(struct dial_slot *slot));
 

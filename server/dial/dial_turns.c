@@ -10,16 +10,16 @@ static void set_timer(struct dial_turns *turns);
 
 static void take_turn(struct dial_turns *turns)
 {
-    struct list *node = list_first(&turns->waiting);
+    struct peer_entry *first = peer_queue_first(&turns->waiting);
 
-    if (!node)
+    if (!first)
         return;
     turns->last_ns = clock_mono_ns();
     turns->next_ns = turns->last_ns + INTERVAL_NS;
-    list_remove(node);
-    struct dial_turn *turn = container_of(node, struct dial_turn, link);
-    if (turn->come(turn) && list_empty(&turn->link))
-        list_append(&turns->waiting, &turn->link);
+    peer_queue_serve(&turns->waiting, first);
+    struct dial_turn *turn = container_of(first, struct dial_turn, entry);
+    if (turn->come(turn) && !peer_entry_waits(first))
+        peer_queue_add(&turns->waiting, first);
 }
 
 static void on_timer(struct timer *timer)
@@ -27,7 +27,7 @@ static void on_timer(struct timer *timer)
     struct dial_turns *turns = container_of(timer, struct dial_turns, timer);
 
     take_turn(turns);
-    if (!list_empty(&turns->waiting))
+    if (!peer_queue_is_empty(&turns->waiting))
         set_timer(turns);
 }
 
@@ -36,35 +36,35 @@ static void set_timer(struct dial_turns *turns)
 {
     if (timer_start(turns->loop, &turns->timer, turns->next_ns - clock_mono_ns()) == ERR_OK)
         return;
-    while (!list_empty(&turns->waiting))
+    while (!peer_queue_is_empty(&turns->waiting))
         take_turn(turns);
 }
 
 void dial_turns_init(struct dial_turns *turns, struct loop *loop)
 {
     *turns = (struct dial_turns){.loop = loop, .timer.fired = on_timer};
-    list_init(&turns->waiting);
+    peer_queue_init(&turns->waiting);
 }
 
 void dial_turns_fini(struct dial_turns *turns)
 {
-    CHECK(list_empty(&turns->waiting));
+    peer_queue_fini(&turns->waiting);
     timer_stop(&turns->timer);
 }
 
-void dial_turn_init(struct dial_turn *turn, bool (*come)(struct dial_turn *turn))
+void dial_turn_init(struct dial_turn *turn, struct peer_key peer, bool (*come)(struct dial_turn *turn))
 {
     turn->come = come;
-    list_init(&turn->link);
+    peer_entry_init(&turn->entry, peer);
 }
 
 void dial_turns_wait(struct dial_turns *turns, struct dial_turn *turn)
 {
-    const bool is_first = list_empty(&turns->waiting);
+    const bool is_first = peer_queue_is_empty(&turns->waiting);
 
-    if (!list_empty(&turn->link))
+    if (peer_entry_waits(&turn->entry))
         return;
-    list_append(&turns->waiting, &turn->link);
+    peer_queue_add(&turns->waiting, &turn->entry);
     if (is_first)
         set_timer(turns);
 }
@@ -72,11 +72,11 @@ void dial_turns_wait(struct dial_turns *turns, struct dial_turn *turn)
 void dial_turns_succeeded(struct dial_turns *turns)
 {
     turns->next_ns = MIN_OF(turns->next_ns, turns->last_ns + GOOD_INTERVAL_NS);
-    if (!list_empty(&turns->waiting))
+    if (!peer_queue_is_empty(&turns->waiting))
         set_timer(turns);
 }
 
-void dial_turns_leave(struct dial_turn *turn)
+void dial_turns_leave(struct dial_turns *turns, struct dial_turn *turn)
 {
-    list_remove(&turn->link);
+    peer_queue_remove(&turns->waiting, &turn->entry);
 }

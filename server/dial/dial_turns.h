@@ -7,11 +7,14 @@
  * little. A turn is for the calls that may share a connection. Endpoints that do not fail wait for
  * nothing.
  *
+ * Peers take turns too (base/peer_queue.h): whoever has added few endpoints waits for one of
+ * another peer's at most, however many these are.
+ *
  * Threads: the loop. */
 #ifndef TRIBUTARY_SERVER_DIAL_DIAL_TURNS_H
 #define TRIBUTARY_SERVER_DIAL_DIAL_TURNS_H
 
-#include "base/list.h"
+#include "base/peer_queue.h"
 #include "loop/loop.h"
 
 #define DIAL_TURNS_PER_S 25
@@ -20,7 +23,7 @@
 /* Embedded in the server's side of it. */
 struct dial_turns {
     struct loop *loop;
-    struct list waiting; /* struct dial_turn; the one whose turn it is first */
+    struct peer_queue waiting; /* struct dial_turn */
     struct timer timer;
     int64_t last_ns; /* when the last turn was */
     int64_t next_ns; /* the next turn is no earlier */
@@ -28,7 +31,7 @@ struct dial_turns {
 
 /* Embedded in an endpoint. */
 struct dial_turn {
-    struct list link; /* in turns->waiting */
+    struct peer_entry entry; /* in turns->waiting; of the peer that has added the endpoint */
     /* Its turn has come. Returns whether it needs another one. */
     bool (*come)(struct dial_turn *turn);
 };
@@ -36,13 +39,13 @@ struct dial_turn {
 void dial_turns_init(struct dial_turns *turns, struct loop *loop);
 void dial_turns_fini(struct dial_turns *turns); /* nobody may wait any more */
 
-void dial_turn_init(struct dial_turn *turn, bool (*come)(struct dial_turn *turn));
+void dial_turn_init(struct dial_turn *turn, struct peer_key peer, bool (*come)(struct dial_turn *turn));
 
 /* Waits for a turn; come() is called in a later turn of the loop. Does nothing where it waits. */
 void dial_turns_wait(struct dial_turns *turns, struct dial_turn *turn);
 /* A call was accepted of an endpoint that had a turn. */
 void dial_turns_succeeded(struct dial_turns *turns);
 /* Does nothing where it does not wait. */
-void dial_turns_leave(struct dial_turn *turn);
+void dial_turns_leave(struct dial_turns *turns, struct dial_turn *turn);
 
 #endif

@@ -25,7 +25,7 @@
 
 static void endpoint_free(struct endpoint *endpoint)
 {
-    dial_turns_leave(&endpoint->turn);
+    dial_turns_leave(endpoint->home.turns, &endpoint->turn);
     lasting_calls_free(endpoint);
     endpoint_schema_fini(&endpoint->schema);
     endpoint_cascade_fini(&endpoint->cascade);
@@ -355,7 +355,7 @@ static struct endpoint *endpoint_new(const struct endpoint_home *home, const str
     endpoint->cascade.ctx = endpoint->schema.ctx = endpoint;
     list_init(&endpoint->calls);
     list_init(&endpoint->waiting);
-    dial_turn_init(&endpoint->turn, turn_come);
+    dial_turn_init(&endpoint->turn, params->peer_key, turn_come);
     CHECK(pthread_mutex_init(&endpoint->lock, NULL) == 0);
     endpoint->name = strndup((const char *)params->name.data, params->name.size);
     if (!endpoint->name || dialled_init(&endpoint->dialled, DIALLED_ENDPOINT, params, owner) != ERR_OK ||
@@ -364,6 +364,7 @@ static struct endpoint *endpoint_new(const struct endpoint_home *home, const str
         endpoint_free(endpoint);
         return NULL;
     }
+    endpoint->plan.connections.adder = params->peer_key;
     endpoint->plan.connections.costs = home->costs;
     endpoint->plan.connections.tls = home->tls;
     endpoint->plan.connections.guard = home->guard;

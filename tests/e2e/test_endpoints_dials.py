@@ -8,15 +8,17 @@ import time
 from harness.case import main
 from harness.client import subscribe_request
 from harness.daemon import eventually, instrumented
-from harness.endpoints import ACTIVE, ENDPOINT, UNAVAILABLE, WithUpstreams
-from harness.protos import duration
+from harness.endpoints import ACTIVE, ADD, ENDPOINT, UNAVAILABLE, WithUpstreams
+from harness.protos import duration, v1
 from harness.sessions import of
+from harness.upstreams import endpoint
 
 MAX_DIALS, MAX_LATE = 128, 64
 SLOWER = 8 if instrumented() else 1
 
 
 class Dials(WithUpstreams):
+    listen = ("127.0.0.1:0", "[::1]:0")  # two peers
     crowd = 600
 
     def setUp(self):
@@ -116,6 +118,19 @@ class Dials(WithUpstreams):
             again = self.upstream(address=back)
             self.wait_state(consumer, "back", ACTIVE)
             again.wait_calls(1)
+
+    def test_a_peer_does_not_wait_for_all_that_another_one_has_to_dial(self):
+        upstream = self.upstream()
+        other = v1.stub("Admin", self.channel(self.daemon.addresses[1]))
+        with self.silent() as address:
+            self.crowd_of(address, backoff=duration(60))
+            self.addCleanup(self.remove, "of-another")
+            shape = endpoint("of-another", upstream.address, activation=ENDPOINT.SHARED)
+            other.AddProducer(ADD(endpoint=shape))
+            upstream.wait_calls(1)
+            waiting = self.daemon.live()["live.waiting_dials"]
+            print(f"\n  it was dialled while {waiting} of {self.crowd} waited")
+            self.assertGreater(waiting, self.crowd // 3)
 
     def test_removing_those_that_wait_leaves_nothing(self):
         with self.silent() as address:

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "client/lib/core/status.h"
 
 #define MAX_PAGES 100000u /* against a server that never sends a last page */
@@ -34,6 +35,16 @@ ProtobufCMessage *admin_call(struct tributary *client, const struct unary_method
     buf_fini(&packed);
     buf_fini(&answer);
     return message;
+}
+
+int64_t admin_duration_ns(const Google__Protobuf__Duration *from)
+{
+    int64_t ns = 0;
+
+    if (!from || __builtin_mul_overflow(from->seconds, NS_PER_S, &ns) ||
+        __builtin_add_overflow(ns, from->nanos, &ns))
+        return 0;
+    return ns;
 }
 
 struct tributary_totals admin_totals(const Tributary__V1__Totals *from)

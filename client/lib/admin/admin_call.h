@@ -13,6 +13,9 @@ char *admin_text(const char *from);
  * The caller frees it. */
 #define ADMIN_NEW_ARRAY(array, count) ((array) = calloc((count) + 1, sizeof(*(array))))
 
+/* Nanoseconds. 0 where it is absent. */
+int64_t admin_duration_ns(const Google__Protobuf__Duration *from);
+
 struct tributary_totals admin_totals(const Tributary__V1__Totals *from);
 
 /* Packs the request, waits for the answer and unpacks it. The caller frees the answer with

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "base/base.h"
-#include "base/clock.h"
 #include "client/lib/admin/admin_call.h"
 
 /* What a producer points to and the message does not hold in the same form. */
@@ -14,17 +13,6 @@ struct parts {
     struct tributary_endpoint endpoint;
     struct tributary_failure failure;
 };
-
-/* Nanoseconds. 0 where it is absent. */
-static int64_t nanoseconds(const Google__Protobuf__Duration *from)
-{
-    int64_t ns = 0;
-
-    if (!from || __builtin_mul_overflow(from->seconds, NS_PER_S, &ns) ||
-        __builtin_add_overflow(ns, from->nanos, &ns))
-        return 0;
-    return ns;
-}
 
 static bool copy_arrays(struct parts *parts, const Tributary__V1__Endpoint *from)
 {
@@ -58,16 +46,16 @@ static bool copy_endpoint(struct parts *parts, const Tributary__V1__Endpoint *fr
         .label_count = from->n_labels,
         .activation = (enum tributary_endpoint_activation)from->activation,
         .restart = (enum tributary_endpoint_restart)from->restart,
-        .backoff_ns = nanoseconds(from->backoff),
-        .max_backoff_ns = nanoseconds(from->max_backoff),
-        .connect_timeout_ns = nanoseconds(from->connect_timeout),
-        .first_message_timeout_ns = nanoseconds(from->first_message_timeout),
-        .idle_timeout_ns = nanoseconds(from->idle_timeout),
+        .backoff_ns = admin_duration_ns(from->backoff),
+        .max_backoff_ns = admin_duration_ns(from->max_backoff),
+        .connect_timeout_ns = admin_duration_ns(from->connect_timeout),
+        .first_message_timeout_ns = admin_duration_ns(from->first_message_timeout),
+        .idle_timeout_ns = admin_duration_ns(from->idle_timeout),
         .decode = (enum tributary_endpoint_decode)from->decode,
         .authority = from->authority,
         .tls = from->tls,
         .each_address = from->each_address != 0,
-        .resolve_period_ns = nanoseconds(from->resolve_period),
+        .resolve_period_ns = admin_duration_ns(from->resolve_period),
         .key_field = from->key_field,
         .time_field = from->time_field,
         .serve = (const char *const *)from->serve,

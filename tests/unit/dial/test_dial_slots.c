@@ -12,7 +12,6 @@
 static struct dial_slots slots;
 static struct dial_slot all[DIALS];
 static int come_order[DIALS], come_count, yield_order[DIALS], yield_count;
-static bool waits_longer; /* for something else: the dial does not begin with come() */
 static bool fails_at_once;
 
 static bool is_done(void *ctx)
@@ -24,7 +23,7 @@ static bool is_done(void *ctx)
 static void on_come(struct dial_slot *slot)
 {
     come_order[come_count++] = (int)(slot - all);
-    if (!waits_longer)
+    if (!slot->waits_longer)
         dial_slot_begun(&slots, slot);
     if (fails_at_once)
         dial_slot_leave(&slots, slot);
@@ -69,7 +68,9 @@ static void end(struct cq_thread *thread)
         dial_slot_leave(&slots, &all[i]);
     cr_assert_eq(slots.held, 0);
     cr_assert_eq(slots.late_held, 0);
-    cr_assert(list_empty(&slots.waiting) && list_empty(&slots.late_waiting));
+    cr_assert_eq(slots.own_late_held, 0);
+    cr_assert_eq(slots.longer_held, 0);
+    dial_slots_fini(&slots);
     cr_assert(list_empty(&slots.prompt) && list_empty(&slots.late));
     cr_assert_eq(count_get(COUNT_LIVE_DIALS), 0);
     cr_assert_eq(count_get(COUNT_LIVE_WAITING_DIALS), 0);
@@ -114,10 +115,8 @@ Test(dial_slots, late_ones_yield_to_those_that_were_not_late)
     request(0, (int)MAX_DIALS, false);
     set_back(0, (int)MAX_DIALS, DIAL_PROMPT_NS);
     cr_assert(dial_slot_is_late(&all[0]));
-    request(200, 1, true);
-    cr_assert_eq(slots.late_held, MAX_LATE_DIALS);
-    cr_assert_eq(yield_count, 0, "it was late itself, so nobody yields to it");
     request(201, 2, false);
+    cr_assert_eq(slots.late_held, MAX_LATE_DIALS);
     cr_assert_eq(yield_count, late);
     for (int i = 0; i < late; i++)
         cr_assert_eq(yield_order[i], late + i, "the oldest first");
@@ -127,6 +126,24 @@ Test(dial_slots, late_ones_yield_to_those_that_were_not_late)
     dial_slot_leave(&slots, &all[late + 1]);
     cr_assert_eq(come_order[MAX_DIALS + 1], 202);
     cr_assert_eq(slots.held, MAX_DIALS);
+    end(thread);
+}
+
+Test(dial_slots, nobody_yields_to_one_that_was_late_itself_and_some_late_slots_are_kept_for_it)
+{
+    struct cq_thread *thread = thread_of_slots();
+
+    request(0, (int)MAX_DIALS, false);
+    set_back(0, (int)MAX_DIALS, DIAL_PROMPT_NS);
+    request(200, 1, true);
+    cr_assert_eq(yield_count, 0);
+    cr_assert_eq(slots.late_held, MAX_LATE_DIALS - MIN_LATE_DIALS);
+    request(201, 2, false);
+    cr_assert_eq(yield_count, (int)(MAX_DIALS - MAX_LATE_DIALS + MIN_LATE_DIALS));
+    dial_slot_leave(&slots, &all[yield_order[0]]);
+    cr_assert_eq(come_order[MAX_DIALS], 200, "it has one of those that are kept");
+    dial_slot_leave(&slots, &all[yield_order[1]]);
+    cr_assert_eq(come_order[MAX_DIALS + 1], 201);
     end(thread);
 }
 
@@ -166,13 +183,80 @@ Test(dial_slots, the_time_counts_from_when_the_dial_begins)
 {
     struct cq_thread *thread = thread_of_slots();
 
-    waits_longer = true;
-    request(0, (int)MAX_DIALS + 1, false);
-    set_back(0, (int)MAX_DIALS, LATE_DIAL_NS);
+    for (int i = 0; i < (int)MAX_HELD_DIALS; i++)
+        all[i].waits_longer = true;
+    request(0, (int)MAX_DIALS, false);
+    cr_assert_eq(come_count, (int)MAX_DIALS);
+    set_back(0, (int)MAX_HELD_DIALS, LATE_DIAL_NS);
     cr_assert_not(dial_slot_is_late(&all[0]));
     request(200, 1, false);
     cr_assert_eq(yield_count, 0);
     dial_slot_begun(&slots, &all[0]);
     cr_assert_not(dial_slot_is_late(&all[0]));
+    end(thread);
+}
+
+/* They wait for their turn without a slot, and others go on. */
+Test(dial_slots, those_that_wait_longer_have_a_few_slots_until_they_begin)
+{
+    const int held = (int)MAX_HELD_DIALS;
+    struct cq_thread *thread = thread_of_slots();
+
+    for (int i = 0; i < 100; i++)
+        all[i].waits_longer = true;
+    request(0, 100, false);
+    cr_assert_eq(come_count, held);
+    request(100, 50, false);
+    cr_assert_eq(come_count, held + 50, "the others wait for none of them");
+    dial_slot_begun(&slots, &all[3]);
+    cr_assert_eq(come_order[held + 50], held, "the next one");
+    dial_slot_leave(&slots, &all[4]);
+    cr_assert_eq(come_order[held + 51], held + 1);
+    dial_slot_leave(&slots, &all[3]);
+    cr_assert_eq(come_count, held + 52, "it had begun, so its leaving makes space for nobody");
+    cr_assert_eq(slots.longer_held, MAX_HELD_DIALS);
+    end(thread);
+}
+
+/* One peer after the other, whoever has more of them. */
+Test(dial_slots, peers_take_turns)
+{
+    struct cq_thread *thread = thread_of_slots();
+
+    request(0, (int)MAX_DIALS + 50, false);
+    for (int i = 200; i < 203; i++)
+        all[i].entry.peer = (struct peer_key){PEER_IPV4, 7};
+    request(200, 3, false);
+    for (int i = 0; i < 6; i++)
+        dial_slot_leave(&slots, &all[i]);
+    static const int expected[] = {128, 200, 129, 201, 130, 202};
+    for (int i = 0; i < 6; i++)
+        cr_assert_eq(come_order[(int)MAX_DIALS + i], expected[i], "%d", come_order[(int)MAX_DIALS + i]);
+    end(thread);
+}
+
+/* A supply of new ones that are slow does not use up what those have that were late before. */
+Test(dial_slots, those_that_were_late_have_slots_however_many_become_late)
+{
+    const int late = (int)MAX_LATE_DIALS;
+    struct cq_thread *thread = thread_of_slots();
+
+    request(0, (int)MAX_DIALS, false);
+    set_back(0, (int)MAX_DIALS, DIAL_PROMPT_NS);
+    request(200, 70, false); /* half of those that are dialled are late now, the others yield */
+    request(270, 20, true);
+    for (int i = 0; i < late; i++)
+        dial_slot_leave(&slots, &all[yield_order[i]]);
+    cr_assert_eq(come_count, (int)MAX_DIALS + late);
+    cr_assert_eq(slots.own_late_held, 0, "all late slots are held");
+    set_back(0, late, LATE_DIAL_NS);
+    set_back(200, late, DIAL_PROMPT_NS);
+    yield_count = 0;
+    request(290, 1, false);
+    cr_assert_eq(yield_count, 2 * late, "the late ones, and those that would be late now");
+    for (int i = 0; i < yield_count; i++)
+        dial_slot_leave(&slots, &all[yield_order[i]]);
+    cr_assert_eq(slots.own_late_held, 20, "nobody else waits any more");
+    cr_assert_eq(slots.late_held, 20);
     end(thread);
 }

@@ -25,13 +25,13 @@ static void open_turns(void)
     cr_assert_eq(loop_new(&loop).code, ERR_OK);
     dial_turns_init(&turns, loop);
     for (int i = 0; i < COUNT; i++)
-        dial_turn_init(&all[i], come);
+        dial_turn_init(&all[i], NO_PEER, come);
 }
 
 static void close_turns(void)
 {
     for (int i = 0; i < COUNT; i++)
-        dial_turns_leave(&all[i]);
+        dial_turns_leave(&turns, &all[i]);
     dial_turns_fini(&turns);
     loop_free(loop);
 }
@@ -45,7 +45,7 @@ Test(dial_turns, they_come_one_by_one_in_their_order)
     for (int i = 0; i < COUNT; i++)
         dial_turns_wait(&turns, &all[i]);
     dial_turns_wait(&turns, &all[0]); /* again: it waits */
-    dial_turns_leave(&all[2]);
+    dial_turns_leave(&turns, &all[2]);
     for (int i = 0; i < COUNT - 1; i++)
         loop_run(loop);
     cr_assert_eq(count, COUNT - 1);
@@ -61,6 +61,16 @@ Test(dial_turns, who_needs_another_turn_stands_behind_the_others)
     for (int i = 0; i < 3; i++)
         loop_run(loop);
     cr_assert(order[0] == 0 && order[1] == 1 && order[2] == 0);
+}
+
+Test(dial_turns, a_peer_waits_for_one_of_another_peer_and_not_for_all)
+{
+    dial_turn_init(&all[3], (struct peer_key){PEER_IPV4, 7}, come);
+    for (int i = 0; i < COUNT; i++)
+        dial_turns_wait(&turns, &all[i]);
+    for (int i = 0; i < 3; i++)
+        loop_run(loop);
+    cr_assert(order[0] == 0 && order[1] == 3 && order[2] == 1);
 }
 
 Test(dial_turns, after_a_turn_that_succeeds_the_next_one_comes_sooner)

@@ -12,6 +12,7 @@
  *   subscriptions.h  list and end the subscriptions of others
  *   changes.h        hear of producers and subscriptions as they come, change and go
  *   drain.h          end the server gently
+ *   processors.h     see what processors of keyed batches do
  *   batch.h          keyed batches in this process; they need no server
  *   runner.h         run operations of keyed batches over the server
  *   worker.h         load, run and save them
@@ -115,6 +116,7 @@ TRIBUTARY_API void tributary_free(struct tributary *client);
 #include "changes.h"
 #include "drain.h"
 #include "explain.h"
+#include "processors.h"
 #include "batch.h"
 #include "runner.h"
 #include "worker.h"
