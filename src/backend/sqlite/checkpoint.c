@@ -21,10 +21,16 @@ void checkpoint_init(struct database *database)
 
 enum db_result checkpoint_run(struct database *database, enum checkpoint_mode mode)
 {
+    static const int modes[] = {[CHECKPOINT_PASSIVE] = SQLITE_CHECKPOINT_PASSIVE,
+                                [CHECKPOINT_RESTART] = SQLITE_CHECKPOINT_RESTART,
+                                [CHECKPOINT_TRUNCATE] = SQLITE_CHECKPOINT_TRUNCATE};
     int frames = -1, done = -1;
-    const int code = sqlite3_wal_checkpoint_v2(
-        database->handle, NULL,
-        mode == CHECKPOINT_TRUNCATE ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, &frames, &done);
+
+    /* A reader of another program is not waited for: commits wait meanwhile. */
+    if (mode == CHECKPOINT_RESTART)
+        (void)sqlite3_busy_timeout(database->handle, 0);
+    const int code = sqlite3_wal_checkpoint_v2(database->handle, NULL, modes[mode], &frames, &done);
+    (void)sqlite3_busy_timeout(database->handle, DATABASE_BUSY_TIMEOUT_MS);
 
     if (code == SQLITE_OK) {
         /* a complete one lets the next commit begin at the front */

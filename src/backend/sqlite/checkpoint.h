@@ -15,6 +15,7 @@
 
 enum checkpoint_mode {
     CHECKPOINT_PASSIVE, /* what no reader needs */
+    CHECKPOINT_RESTART, /* all of it; the next commit begins the log anew */
     CHECKPOINT_TRUNCATE /* all of it; the log is empty then */
 };
 

@@ -7,9 +7,6 @@
 
 #include "base/base.h"
 
-/* How long another program may have the database locked: an operator with a shell. */
-#define BUSY_TIMEOUT_MS 1000
-
 static const char *const statement_texts[DB_STATEMENT_COUNT] = {
     [DB_BEGIN] = "BEGIN IMMEDIATE",
     [DB_COMMIT] = "COMMIT",
@@ -21,6 +18,17 @@ static const char *const statement_texts[DB_STATEMENT_COUNT] = {
                       " VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(kind, name)"
                       " DO UPDATE SET value = ?3, owner = ?4, changed = ?5, hash = ?6",
     [DB_RECORD_REMOVE] = "DELETE FROM record WHERE kind = ?1 AND name = ?2",
+    [DB_TOPIC_INSERT] = "INSERT INTO topic(id, name, incarnation, lineage, settings, next_seq, end_bytes,"
+                        " last_ns, created, hash) VALUES(?1, ?2, ?3, x'', ?4, ?5, ?6, ?7, ?8, ?9)",
+    [DB_TOPIC_UPDATE] = "UPDATE topic SET name = ?2, incarnation = ?3, settings = ?4, next_seq = ?5,"
+                        " end_bytes = ?6, last_ns = ?7, created = ?8, hash = ?9 WHERE id = ?1",
+    [DB_TOPIC_REMOVE] = "DELETE FROM topic WHERE id = ?1",
+    [DB_PUBLISHER_GET] = "SELECT life, last, used, hash FROM publisher WHERE producer = ?1 AND id = ?2",
+    [DB_PUBLISHER_PUT] = "INSERT INTO publisher(producer, id, life, last, used, hash)"
+                         " VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(producer, id)"
+                         " DO UPDATE SET life = ?3, last = ?4, used = ?5, hash = ?6",
+    [DB_PUBLISHER_EXPIRE] = "DELETE FROM publisher WHERE (producer, id) IN"
+                            " (SELECT producer, id FROM publisher WHERE used < ?1 LIMIT ?2)",
 };
 
 /* ---- failures ---- */
@@ -132,7 +140,20 @@ bool database_prepare(struct database *database, struct refusal *refusal)
 
 enum db_result database_step(struct database *database, enum db_statement statement, const char *step)
 {
-    sqlite3_stmt *prepared = database->statements[statement];
+    return database_step_of(database, database->statements[statement], step);
+}
+
+enum db_result database_prepare_one(struct database *database, sqlite3_stmt **statement, const char *sql)
+{
+    if (*statement)
+        return DB_OK;
+    const int code =
+        sqlite3_prepare_v3(database->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
+    return code == SQLITE_OK ? DB_OK : database_failed(database, code, "prepare a statement");
+}
+
+enum db_result database_step_of(struct database *database, sqlite3_stmt *prepared, const char *step)
+{
     const int code = sqlite3_step(prepared);
     const enum db_result result = code == SQLITE_DONE ? DB_OK : database_failed(database, code, step);
 
@@ -188,7 +209,6 @@ static const struct {
     /* These are of the file, from its creation. */
     {NULL, "PRAGMA auto_vacuum", 2},
     {NULL, "PRAGMA application_id", STORE_APPLICATION_ID},
-    {NULL, "PRAGMA user_version", STORE_SCHEMA_VERSION},
 };
 
 static const struct {
@@ -232,7 +252,7 @@ bool database_configure(struct database *database, struct refusal *refusal)
             return refuse(refusal, "%s: SQLite %s refuses option %d", database->path, sqlite3_libversion(),
                           connection_options[i].option);
     }
-    (void)sqlite3_busy_timeout(database->handle, BUSY_TIMEOUT_MS);
+    (void)sqlite3_busy_timeout(database->handle, DATABASE_BUSY_TIMEOUT_MS);
     database->error.result = DB_OK;
     if (!database_text(database, "PRAGMA journal_mode=WAL", mode, sizeof(mode)) || strcmp(mode, "wal") != 0)
         return database->error.result != DB_OK

@@ -18,8 +18,11 @@
 /* "trib": tells this file from any other SQLite database. */
 #define STORE_APPLICATION_ID 0x74726962
 /* A store with a later schema is refused. */
-#define STORE_SCHEMA_VERSION 1
+#define STORE_SCHEMA_VERSION 2
 #define STORE_UUID_CAPACITY 33 /* 32 hex digits and the NUL */
+
+/* How long another program may have the database locked: an operator with a shell. */
+#define DATABASE_BUSY_TIMEOUT_MS 1000
 
 enum db_statement {
     DB_BEGIN,
@@ -29,6 +32,12 @@ enum db_statement {
     DB_RECORD_GET,
     DB_RECORD_PUT,
     DB_RECORD_REMOVE,
+    DB_TOPIC_INSERT,
+    DB_TOPIC_UPDATE,
+    DB_TOPIC_REMOVE,
+    DB_PUBLISHER_GET,
+    DB_PUBLISHER_PUT,
+    DB_PUBLISHER_EXPIRE,
     DB_STATEMENT_COUNT
 };
 
@@ -68,6 +77,9 @@ struct database {
 MUST_CHECK bool database_open(struct database *database, const struct state_dir *dir,
                               struct refusal *refusal);
 
+/* Notes that a process uses the store: when all of it was found to be good. */
+MUST_CHECK bool database_mark_open(struct database *database, struct refusal *refusal);
+
 /* Closes the connection. `is_clean`: notes before that this process ended as it should, and brings
  * everything into the database file. Otherwise nothing more is written. Returns whether all that
  * worked; database->error says why not. Not open: does nothing. */
@@ -89,21 +101,6 @@ enum db_result database_check_places(struct database *database);
  * file of that name is a whole store, whenever the process was killed. */
 MUST_CHECK bool database_create(const struct state_dir *dir, struct refusal *refusal);
 
-/* ---- database_schema.c ---- */
-
-/* The tables of version 1. */
-extern const char *const store_schema[];
-extern const unsigned store_schema_count;
-
-/* Whether the file has these tables and nothing else. */
-MUST_CHECK bool schema_check(struct database *database, struct refusal *refusal);
-
-/* Reads a row of `meta` as a text; `capacity` at least 1. False: there is none, it is no text, or
- * it does not fit. */
-MUST_CHECK bool meta_get(struct database *database, const char *key, char *text, size_t capacity);
-/* In a transaction. */
-enum db_result meta_set(struct database *database, const char *key, const char *text);
-
 /* ---- database.c ---- */
 
 /* Sets settings of the connection that SQLite has no pragma for, and the pragmas, and reads these
@@ -121,6 +118,11 @@ MUST_CHECK bool database_prepare(struct database *database, struct refusal *refu
 
 /* Runs a prepared statement that has no row, and resets it. */
 enum db_result database_step(struct database *database, enum db_statement statement, const char *step);
+
+enum db_result database_step_of(struct database *database, sqlite3_stmt *statement, const char *step);
+
+/* Prepares a statement where *statement is NULL. The caller finalizes it. */
+enum db_result database_prepare_one(struct database *database, sqlite3_stmt **statement, const char *sql);
 
 enum db_result database_begin(struct database *database);
 enum db_result database_commit(struct database *database);

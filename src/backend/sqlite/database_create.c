@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include "backend/sqlite/database.h"
+#include "backend/sqlite/database_schema.h"
 #include "base/base.h"
 #include "base/clock.h"
 
@@ -26,7 +27,7 @@ static enum db_result fill_meta(struct database *draft)
         snprintf(uuid + 2 * i, 3, "%02x", random[i]);
     snprintf(sql, sizeof(sql),
              "INSERT INTO meta VALUES('uuid', '%s'), ('schema', '%d'), ('mark', 'clean'), ('boot', ''),"
-             " ('created', '%" PRId64 "'), ('opened', '0')",
+             " ('created', '%" PRId64 "'), ('opened', '0'), ('topic_id', '0')",
              uuid, STORE_SCHEMA_VERSION, clock_wall_ns());
     return database_run(draft, sql, "fill meta");
 }
@@ -39,7 +40,7 @@ static enum db_result fill(struct database *draft)
     for (size_t i = 0; i < ARRAY_LEN(begin) && result == DB_OK; i++)
         result = database_run(draft, begin[i], begin[i]);
     for (unsigned i = 0; i < store_schema_count && result == DB_OK; i++)
-        result = database_run(draft, store_schema[i], "make a table");
+        result = database_run(draft, store_schema[i].sql, "make a table");
     if (result == DB_OK)
         result = fill_meta(draft);
     snprintf(version, sizeof(version), "PRAGMA application_id=%d; PRAGMA user_version=%d; COMMIT",

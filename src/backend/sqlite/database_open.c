@@ -1,7 +1,8 @@
 /* database_open.c - opens the database, and closes it.
  *
  * DESIGN. What SQLite opens it may write to, even where it only looks. So the header of the file is
- * read first: a file of somebody else is left as it is.
+ * read first: a file of somebody else is left as it is. (Only where there is a log with commits the
+ * header may be damaged: SQLite then reads it from there, and the checks afterwards decide.)
  *
  * The mark in `meta` is "open" while a process uses the store. It is brought into the database file
  * at once. So a copy of the file that lacks its "-wal" is recognised, and refused: the commits in
@@ -15,6 +16,7 @@
 
 #include "backend/sqlite/checkpoint.h"
 #include "backend/sqlite/database.h"
+#include "backend/sqlite/database_schema.h"
 #include "backend/sqlite/wal_tail.h"
 #include "base/base.h"
 #include "base/clock.h"
@@ -88,8 +90,23 @@ static bool is_marked_clean(const char *path)
     return is_clean;
 }
 
-/* Checks the files, and makes the database where there is none. */
-static bool check_files(const struct state_dir *dir, const char *path, struct refusal *refusal)
+/* A power cut during a checkpoint may have left anything in the header. Then the log has that
+ * page. */
+static bool may_be_ours(const struct state_dir *dir, const char *path, const struct wal_tail *tail,
+                        struct refusal *refusal)
+{
+    if (check_header(dir, path, refusal))
+        return true;
+    if (tail->used == 0)
+        return false;
+    refusal->text[0] = '\0';
+    return true;
+}
+
+/* Checks the files, and makes the database where there is none. *tail_out is changed where there is
+ * one. */
+static bool check_files(const struct state_dir *dir, const char *path, struct wal_tail *tail_out,
+                        struct refusal *refusal)
 {
     struct state_file file, wal;
 
@@ -99,7 +116,8 @@ static bool check_files(const struct state_dir *dir, const char *path, struct re
         return refuse(refusal, "%s: it is missing, but %s is there", path, WAL);
     if (!file.is_there)
         return database_create(dir, refusal);
-    if (!check_header(dir, path, refusal))
+    *tail_out = wal_tail_read(dir, WAL);
+    if (!may_be_ours(dir, path, tail_out, refusal))
         return false;
     state_dir_drop_cache(dir, STORE_FILE);
     if (wal.is_there)
@@ -126,12 +144,24 @@ static void read_boot(char boot[BOOT_CAPACITY])
     boot[strcspn(boot, "\n")] = '\0';
 }
 
-static bool check_meta(struct database *database, struct refusal *refusal)
+static bool read_version(struct database *database, int *version_out, struct refusal *refusal)
+{
+    int64_t version;
+
+    if (!database_number(database, "PRAGMA user_version", &version))
+        return database_refuse(database, database->error.code, "read its version", refusal);
+    *version_out = (int)version;
+    return (version >= 1 && version <= STORE_SCHEMA_VERSION) ||
+           refuse(refusal, "%s: 'PRAGMA user_version' is %" PRId64 ", and not 1 to %d", database->path,
+                  version, STORE_SCHEMA_VERSION);
+}
+
+static bool check_meta(struct database *database, int version, struct refusal *refusal)
 {
     char mark[MARK_CAPACITY], schema[MARK_CAPACITY], boot[BOOT_CAPACITY], boot_now[BOOT_CAPACITY],
         expected[MARK_CAPACITY];
 
-    snprintf(expected, sizeof(expected), "%d", STORE_SCHEMA_VERSION);
+    snprintf(expected, sizeof(expected), "%d", version);
     if (!meta_get(database, "mark", mark, sizeof(mark)) || !meta_get(database, "boot", boot, sizeof(boot)) ||
         !meta_get(database, "schema", schema, sizeof(schema)) ||
         !meta_get(database, "uuid", database->uuid, sizeof(database->uuid)))
@@ -161,22 +191,35 @@ static void log_tail(const struct database *database, const struct wal_tail *tai
                                               "then confirmed changes are missing"));
 }
 
-static bool check_pages(struct database *database, struct refusal *refusal)
+static bool run_check(struct database *database, const char *sql, struct refusal *refusal)
 {
     char verdict[256] = "";
 
+    database->error.result = DB_OK;
+    if (database_text(database, sql, verdict, sizeof(verdict)) && strcmp(verdict, "ok") == 0)
+        return true;
+    return database->error.result != DB_OK
+               ? database_refuse(database, database->error.code, "check its pages", refusal)
+               : refuse(refusal, "%s: it is damaged: %s", database->path, verdict);
+}
+
+/* The small tables with their indexes, in any case: what a damaged index hides has no hash to show
+ * it. The rest, if the end was not clean. */
+static bool check_pages(struct database *database, int version, struct refusal *refusal)
+{
+    static const char *const checks[] = {"PRAGMA integrity_check('meta')", "PRAGMA integrity_check('record')",
+                                         "PRAGMA integrity_check('topic')",
+                                         "PRAGMA integrity_check('publisher')"};
+
+    for (size_t i = 0; i < (version < 2 ? 2 : ARRAY_LEN(checks)); i++)
+        if (!run_check(database, checks[i], refusal))
+            return false;
     if (database->was_clean)
         return true;
     log_write(LOG_WARN, "store.checking", LOG_TEXT("path", database->path),
               LOG_TEXT("reason", "the process before did not end as it should"),
               LOG_TEXT("machine", database->same_boot ? "has not restarted" : "has restarted"));
-    database->error.result = DB_OK;
-    if (database_text(database, "PRAGMA quick_check(1)", verdict, sizeof(verdict)) &&
-        strcmp(verdict, "ok") == 0)
-        return true;
-    return database->error.result != DB_OK
-               ? database_refuse(database, database->error.code, "check its pages", refusal)
-               : refuse(refusal, "%s: it is damaged: %s", database->path, verdict);
+    return run_check(database, "PRAGMA quick_check(1)", refusal);
 }
 
 static bool set_mark(struct database *database, const char *mark)
@@ -201,24 +244,25 @@ static bool set_mark(struct database *database, const char *mark)
 
 bool database_open(struct database *database, const struct state_dir *dir, struct refusal *refusal)
 {
-    struct wal_tail tail;
+    struct wal_tail tail = {.bad_frame = -1};
     int64_t page_bytes;
+    int version;
 
     *database = (struct database){.handle = NULL};
     snprintf(database->path, sizeof(database->path), "%s/%s", dir->path, STORE_FILE);
     if (!sqlite3_threadsafe())
         return refuse(refusal, "%s: this SQLite is built without threads", database->path);
-    if (!check_files(dir, database->path, refusal))
+    if (!check_files(dir, database->path, &tail, refusal))
         return false;
-    tail = wal_tail_read(dir, WAL);
     const int code =
         sqlite3_open_v2(database->path, &database->handle,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, NULL);
     if (code != SQLITE_OK)
         return database_refuse(database, code, "open it", refusal);
     (void)sqlite3_extended_result_codes(database->handle, 1);
-    if (!database_configure(database, refusal) || !schema_check(database, refusal) ||
-        !check_meta(database, refusal) || !check_pages(database, refusal) ||
+    if (!database_configure(database, refusal) || !read_version(database, &version, refusal) ||
+        !schema_check(database, version, refusal) || !check_meta(database, version, refusal) ||
+        !check_pages(database, version, refusal) || !schema_migrate(database, version, refusal) ||
         !database_prepare(database, refusal))
         return false;
     log_tail(database, &tail);
@@ -226,6 +270,11 @@ bool database_open(struct database *database, const struct state_dir *dir, struc
         return database_refuse(database, database->error.code, "read the size of its pages", refusal);
     database->page_bytes = (int)page_bytes;
     checkpoint_init(database);
+    return true;
+}
+
+bool database_mark_open(struct database *database, struct refusal *refusal)
+{
     if (!set_mark(database, OPEN))
         return database_refuse(database, database->error.code, "mark it as open", refusal);
     return database_note_places(database) ||

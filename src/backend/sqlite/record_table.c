@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "backend/sqlite/columns.h"
 #include "base/clock.h"
 #include "base/map.h"
 
@@ -31,21 +32,6 @@ static bool hash_of(const struct store_record *record, int64_t *hash_out)
     return !bytes.broken;
 }
 
-static struct bytes column(sqlite3_stmt *statement, int index)
-{
-    const void *data = sqlite3_column_blob(statement, index);
-
-    return (struct bytes){data, (size_t)sqlite3_column_bytes(statement, index)};
-}
-
-static void bind_bytes(sqlite3_stmt *statement, int index, struct bytes bytes)
-{
-    if (bytes.size == 0)
-        (void)sqlite3_bind_zeroblob(statement, index, 0); /* a pointer that is NULL would be NULL */
-    else
-        (void)sqlite3_bind_blob64(statement, index, bytes.data, bytes.size, SQLITE_STATIC);
-}
-
 static void bind_key(sqlite3_stmt *statement, const struct store_record *record)
 {
     (void)sqlite3_bind_text(statement, 1, record->kind, -1, SQLITE_STATIC);
@@ -58,8 +44,8 @@ static enum db_result copy_before(struct database *database, sqlite3_stmt *state
 {
     const struct store_record old = {.kind = record->kind,
                                      .name = record->name,
-                                     .value = column(statement, 0),
-                                     .owner = column(statement, 1),
+                                     .value = column_bytes(statement, 0),
+                                     .owner = column_bytes(statement, 1),
                                      .changed_wall_ns = sqlite3_column_int64(statement, 2)};
     int64_t hash;
 
@@ -133,9 +119,9 @@ static bool show(struct database *database, sqlite3_stmt *statement, const char 
                  struct refusal *refusal)
 {
     const struct store_record record = {.kind = kind,
-                                        .name = column(statement, 0),
-                                        .value = column(statement, 1),
-                                        .owner = column(statement, 2),
+                                        .name = column_bytes(statement, 0),
+                                        .value = column_bytes(statement, 1),
+                                        .owner = column_bytes(statement, 2),
                                         .changed_wall_ns = sqlite3_column_int64(statement, 3)};
     int64_t hash;
 

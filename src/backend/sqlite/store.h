@@ -1,12 +1,13 @@
-/* store.h - what the server keeps on the disk, in one SQLite file: named records of a few kinds.
- * Who uses it knows no SQL.
+/* store.h - what the server keeps on the disk, in one SQLite file: named records of a few kinds,
+ * and topics. Who uses it knows no SQL.
  *
  *   /PATH/store.db, store.db-wal, store.db-shm   the database
  *   /PATH/store.lock                             keeps a second process out
  *
- * DESIGN. One thread of the store does everything with the database. An operation is given to it on
- * the loop and answered there. The thread commits all operations that wait at that time together,
- * and answers them after that commit: each of them is then on the disk.
+ * DESIGN. One thread of the store writes. An operation is given to it on the loop and answered
+ * there; appends to topics come from any thread. The store's thread commits all that waits at that
+ * time together, and answers it after that commit: each of them is then on the disk. Other threads
+ * read topics (readers.h).
  *
  * The first error is final, unless it is known to pass (a full disk, a lock of another program, no
  * memory): the store is failed then. Nothing is written any more, and every operation is refused
@@ -15,7 +16,7 @@
  *
  * The store repairs nothing and deletes nothing. What is odd when it is opened is refused.
  *
- * Threads: the loop, but for store_health(). */
+ * Threads: the loop, but for store_health() and topics. */
 #ifndef TRIBUTARY_BACKEND_SQLITE_STORE_H
 #define TRIBUTARY_BACKEND_SQLITE_STORE_H
 
@@ -27,6 +28,7 @@
 #include "base/list.h"
 #include "base/mailbox.h"
 #include "base/status.h"
+#include "topic/topic_port.h"
 
 struct loop;
 struct store;
@@ -89,7 +91,8 @@ struct store_op {
     /* The store's. */
     struct store *store;
     struct task task;
-    struct list in_flight, in_queue;
+    struct topic_work work;
+    struct list in_flight;
     int64_t deadline_ns;
     bool is_late, is_begun;
 };
@@ -97,6 +100,20 @@ struct store_op {
 /* Gives an operation to the store. done() follows in a later turn, in any case. Operations are
  * carried out in the order in which they were given. */
 void store_submit(struct store *store, struct store_op *op);
+
+/* ---- topics ---- */
+
+/* So much may wait for its commit: two commits, or 16 MiB. */
+#define MAX_UNCOMMITTED_BYTES ((size_t)16 << 20)
+#define MAX_UNCOMMITTED_EVENTS 65536u
+#define MAX_TOPICS 10000u
+#define MAX_PUBLISHERS 65536u
+/* A publisher that was silent for so long is forgotten. */
+#define PUBLISHER_KEPT_NS (7 * 24 * 3600 * INT64_C(1000000000))
+
+/* The topics of the store. `writable` is called when an append that was refused with ERR_FULL may
+ * be tried again; NULL is allowed. Before the first append. */
+struct topic_port store_topics(struct store *store, void (*writable)(void *ctx), void *ctx);
 
 /* ---- how it is ---- */
 

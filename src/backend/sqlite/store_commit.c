@@ -1,8 +1,6 @@
-/* store_commit.c - one transaction for all operations that waited, and how the store is after
- * it. */
+/* store_commit.c - one transaction for all work that waited, and how the store is after it. */
 #include <stdio.h>
 
-#include "backend/sqlite/record_table.h"
 #include "backend/sqlite/store_internal.h"
 #include "base/log.h"
 
@@ -56,84 +54,87 @@ enum db_result store_note(struct store *store, enum db_result result)
     return result;
 }
 
-/* ---- a transaction ---- */
+/* ---- answers ---- */
 
-static enum store_outcome outcome_of(enum db_result result, bool committed)
+/* What is answered makes space for more appends. */
+static void count_out(struct store *store, size_t bytes, uint32_t events)
 {
-    switch (result) {
-    case DB_OK:
-        return STORE_DONE;
-    case DB_FULL:
-        return STORE_DISK_FULL;
-    case DB_LOCKED:
-        return STORE_LOCKED;
-    case DB_NO_MEMORY:
-        return STORE_NO_MEMORY;
-    case DB_FAILED:
-        break;
-    }
-    return committed ? STORE_UNKNOWN : STORE_FAILED;
+    bool is_writable;
+
+    pthread_mutex_lock(&store->lock);
+    store->uncommitted_bytes -= bytes;
+    store->uncommitted_events -= events;
+    is_writable = store->append_refused && store->uncommitted_bytes <= MAX_UNCOMMITTED_BYTES / 2 &&
+                  store->uncommitted_events <= MAX_UNCOMMITTED_EVENTS / 2;
+    if (is_writable)
+        store->append_refused = false;
+    pthread_mutex_unlock(&store->lock);
+    if (is_writable && store->writable)
+        store->writable(store->writable_ctx);
 }
 
-static enum db_result carry_out(struct database *database, struct store_op *op)
+static void answer_all(struct store *store, struct list *batch, enum db_result result, bool committed)
 {
-    switch (op->verb) {
-    case STORE_PUT:
-        return record_put(database, &op->record, &op->before);
-    case STORE_REMOVE:
-        return record_remove(database, &op->record, &op->before);
-    }
-    return DB_OK;
-}
-
-static enum db_result carry_out_all(struct database *database, struct list *batch)
-{
-    enum db_result result = database_begin(database);
+    size_t bytes = 0;
+    uint32_t events = 0;
 
     list_each(node, safe, batch) {
+        struct topic_work *work = container_of(node, struct topic_work, in_queue);
+
+        list_remove(node);
+        bytes += work->events > 0 ? work->bytes : 0;
+        events += work->events;
+        work->kind->answer(store, work, result, committed); /* it may be gone from here on */
+    }
+    if (events > 0)
+        count_out(store, bytes, events);
+}
+
+/* ---- a transaction ---- */
+
+static enum db_result carry_out_all(struct store *store, struct list *batch)
+{
+    enum db_result result = database_begin(&store->database);
+
+    log_begin(&store->log);
+    list_each(node, safe, batch) {
+        struct topic_work *work = container_of(node, struct topic_work, in_queue);
+
         if (result != DB_OK)
             break;
-        result = carry_out(database, container_of(node, struct store_op, in_queue));
+        result = work->kind->carry_out(store, work);
     }
-    return result;
+    return result == DB_OK ? log_end(store) : result;
 }
 
 /* A full disk may show when the commit is written: then it is known that nothing of it counts. */
-static enum store_outcome run(struct store *store, struct list *batch)
+static enum db_result run(struct store *store, struct list *batch, bool *committed_out)
 {
     struct database *database = &store->database;
     enum db_result result = database_check_places(database);
 
     if (result == DB_OK)
-        result = carry_out_all(database, batch);
-    const bool commits = result == DB_OK;
-
-    if (commits)
+        result = carry_out_all(store, batch);
+    *committed_out = result == DB_OK;
+    if (*committed_out)
         result = database_commit(database);
     if (result != DB_OK && database_rollback(database) == DB_FAILED)
         result = DB_FAILED;
-    return outcome_of(store_note(store, result), commits);
-}
-
-static void discard(struct store_before *before)
-{
-    buf_fini(&before->value);
-    buf_fini(&before->owner);
-    *before = (struct store_before){.is_there = false};
+    pthread_mutex_lock(&store->lock);
+    if (result == DB_OK)
+        log_committed(store);
+    else
+        log_rolled_back(store);
+    pthread_mutex_unlock(&store->lock);
+    return store_note(store, result);
 }
 
 void store_commit(struct store *store, struct list *batch)
 {
-    const enum store_outcome outcome =
-        store_health(store).state == STORE_IS_FAILED ? STORE_FAILED : run(store, batch);
+    enum db_result result = DB_FAILED;
+    bool committed = false;
 
-    list_each(node, safe, batch) {
-        struct store_op *op = container_of(node, struct store_op, in_queue);
-
-        list_remove(node);
-        op->outcome = outcome;
-        if (outcome != STORE_DONE)
-            discard(&op->before);
-        loop_post(store->loop, &op->task); /* it may be gone from here on */
-    }
+    if (store_health(store).state != STORE_IS_FAILED)
+        result = run(store, batch, &committed);
+    answer_all(store, batch, result, committed);
 }

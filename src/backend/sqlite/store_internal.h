@@ -5,8 +5,22 @@
 #include <pthread.h>
 
 #include "backend/sqlite/database.h"
+#include "backend/sqlite/readers.h"
 #include "backend/sqlite/store.h"
+#include "backend/sqlite/topic_log.h"
 #include "loop/loop.h"
+
+/* A kind of work: a record's operation, an append, a change of a topic. */
+struct work_kind {
+    bool ends_batch; /* nothing that comes later is in the same transaction */
+    /* Under the lock: the thread has begun. May be NULL. */
+    void (*begun)(struct store *store, struct topic_work *work);
+    /* In a transaction. What it refuses by itself it notes in the work, and is DB_OK. */
+    enum db_result (*carry_out)(struct store *store, struct topic_work *work);
+    /* What became of the transaction. `committed`: it got as far as the commit. The work may be
+     * gone afterwards. */
+    void (*answer)(struct store *store, struct topic_work *work, enum db_result result, bool committed);
+};
 
 struct store {
     struct loop *loop;
@@ -15,6 +29,7 @@ struct store {
 
     /* The thread that opens it; then the store's thread. */
     struct database database;
+    struct topic_log log; /* what others may read of it stands in topic_log.h */
 
     /* Loop only. */
     struct list in_flight; /* of struct store_op, by deadline: all that were not answered */
@@ -22,11 +37,18 @@ struct store {
 
     /* Any thread, under `lock`. */
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* something waits, or `closing` or `ended` was set */
-    struct list waiting;    /* of struct store_op */
-    size_t waiting_count, waiting_bytes;
+    pthread_cond_t changed;              /* something waits, or `closing` or `ended` was set */
+    struct list waiting;                 /* of struct topic_work */
+    size_t waiting_count, waiting_bytes; /* of records */
+    size_t uncommitted_bytes;            /* of appends that wait or are being committed */
+    uint32_t uncommitted_events;
+    bool append_refused; /* writable() follows */
     struct store_health health;
     bool closing, ended;
+    void (*writable)(void *ctx);
+    void *writable_ctx;
+
+    struct readers readers;
 
     bool has_thread;
     pthread_t thread;
@@ -37,12 +59,19 @@ static inline size_t store_op_bytes(const struct store_op *op)
     return sizeof(*op) + op->record.name.size + op->record.value.size + op->record.owner.size;
 }
 
+/* store_submit.c */
+extern const struct work_kind record_work;
+
+/* store_topics.c. What a transaction that failed is to its work. */
+enum topic_outcome topic_outcome_of(enum db_result result, bool committed);
+
 /* store_thread.c. `ctx` is the store. */
 void *store_thread(void *ctx);
 
 /* ---- store_commit.c: the store's thread ---- */
 
-/* Carries out these operations in one transaction, and answers them. */
+/* Carries out this work in one transaction, and answers it. The transaction also does what is due
+ * with topics: see log_tidy(). So the batch may be empty. */
 void store_commit(struct store *store, struct list *batch);
 
 /* Notes what a step led to, and logs it where it is news. Returns it. */

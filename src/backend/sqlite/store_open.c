@@ -45,6 +45,8 @@ static struct store *store_new(struct loop *loop, const struct store_params *par
     list_init(&store->waiting);
     CHECK(pthread_mutex_init(&store->lock, NULL) == 0);
     cond_init(&store->changed);
+    log_init(&store->log);
+    readers_init(&store->readers, store->database.path);
     return store;
 }
 
@@ -68,7 +70,10 @@ enum err store_open(struct loop *loop, const struct store_params *params, struct
         return ERR_NO_MEMORY;
     }
     if (!state_dir_open(params->path, &store->dir, refusal) ||
-        !database_open(&store->database, &store->dir, refusal) || !start(store, refusal)) {
+        !database_open(&store->database, &store->dir, refusal) ||
+        !log_open(&store->database, &store->log, refusal) || !database_mark_open(&store->database, refusal) ||
+        !start(store, refusal)) {
+        log_fini(&store->log);
         (void)database_close(&store->database, false);
         store_free(store);
         return ERR_INVALID;
@@ -126,6 +131,7 @@ void store_free(struct store *store)
     CHECK(!store->has_thread && list_empty(&store->in_flight));
     timer_stop(&store->deadline);
     state_dir_close(&store->dir);
+    readers_fini(&store->readers);
     pthread_cond_destroy(&store->changed);
     pthread_mutex_destroy(&store->lock);
     free(store);

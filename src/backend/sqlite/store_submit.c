@@ -1,4 +1,5 @@
 /* store_submit.c - operations as the loop sees them, and their deadlines. */
+#include "backend/sqlite/record_table.h"
 #include "backend/sqlite/store_internal.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -32,16 +33,72 @@ static void answer(struct task *task)
     op->done(op);
 }
 
+/* ---- the thread's part ---- */
+
+static void begun(struct store *store, struct topic_work *work)
+{
+    struct store_op *op = container_of(work, struct store_op, work);
+
+    op->is_begun = true;
+    store->waiting_count--;
+    store->waiting_bytes -= work->bytes;
+}
+
+static enum db_result carry_out(struct store *store, struct topic_work *work)
+{
+    struct store_op *op = container_of(work, struct store_op, work);
+
+    switch (op->verb) {
+    case STORE_PUT:
+        return record_put(&store->database, &op->record, &op->before);
+    case STORE_REMOVE:
+        return record_remove(&store->database, &op->record, &op->before);
+    }
+    return DB_OK;
+}
+
+static enum store_outcome outcome_of(enum db_result result, bool committed)
+{
+    switch (result) {
+    case DB_OK:
+        return STORE_DONE;
+    case DB_FULL:
+        return STORE_DISK_FULL;
+    case DB_LOCKED:
+        return STORE_LOCKED;
+    case DB_NO_MEMORY:
+        return STORE_NO_MEMORY;
+    case DB_FAILED:
+        break;
+    }
+    return committed ? STORE_UNKNOWN : STORE_FAILED;
+}
+
+static void give_answer(struct store *store, struct topic_work *work, enum db_result result, bool committed)
+{
+    struct store_op *op = container_of(work, struct store_op, work);
+
+    op->outcome = outcome_of(result, committed);
+    if (op->outcome != STORE_DONE) {
+        buf_fini(&op->before.value);
+        buf_fini(&op->before.owner);
+        op->before = (struct store_before){.is_there = false};
+    }
+    loop_post(store->loop, &op->task);
+}
+
+const struct work_kind record_work = {.begun = begun, .carry_out = carry_out, .answer = give_answer};
+
+/* ---- the loop's part ---- */
+
 /* Takes it back from the thread. False: the thread has begun. */
 static bool withdraw(struct store *store, struct store_op *op)
 {
     pthread_mutex_lock(&store->lock);
     const bool waits = !op->is_begun;
     if (waits) {
-        list_remove(&op->in_queue);
-        store->waiting_count--;
-        store->waiting_bytes -= store_op_bytes(op);
-        op->is_begun = true;
+        list_remove(&op->work.in_queue);
+        begun(store, &op->work);
     }
     pthread_mutex_unlock(&store->lock);
     return waits;
@@ -82,13 +139,13 @@ static bool accept(struct store *store, struct store_op *op)
         return false;
     }
     if (store->closing || store->waiting_count >= store->params.max_waiting ||
-        store->waiting_bytes + store_op_bytes(op) > store->params.max_waiting_bytes) {
+        store->waiting_bytes + op->work.bytes > store->params.max_waiting_bytes) {
         op->outcome = STORE_QUEUE_FULL;
         return false;
     }
-    list_append(&store->waiting, &op->in_queue);
+    list_append(&store->waiting, &op->work.in_queue);
     store->waiting_count++;
-    store->waiting_bytes += store_op_bytes(op);
+    store->waiting_bytes += op->work.bytes;
     op->is_begun = false;
     pthread_cond_signal(&store->changed);
     return true;
@@ -103,7 +160,8 @@ void store_submit(struct store *store, struct store_op *op)
     op->is_late = false;
     op->is_begun = true;
     op->deadline_ns = clock_from_now_ns(store->params.timeout_ns);
-    list_init(&op->in_queue);
+    op->work = (struct topic_work){.kind = &record_work, .bytes = store_op_bytes(op)};
+    list_init(&op->work.in_queue);
     list_append(&store->in_flight, &op->in_flight);
     pthread_mutex_lock(&store->lock);
     const bool is_accepted = accept(store, op);

@@ -7,25 +7,29 @@
 
 /* Of one commit. */
 #define MAX_BATCH_BYTES ((size_t)4 << 20)
+#define MAX_BATCH_EVENTS 32768u
 
 /* Under the lock. Moves what fits into one commit to `batch`; the first one always does. */
 static void gather(struct store *store, struct list *batch)
 {
     size_t bytes = 0;
+    uint32_t events = 0;
 
     list_each(node, safe, &store->waiting) {
-        struct store_op *op = container_of(node, struct store_op, in_queue);
-        const size_t size = store_op_bytes(op);
+        struct topic_work *work = container_of(node, struct topic_work, in_queue);
 
-        if (bytes > 0 && bytes + size > MAX_BATCH_BYTES)
+        if (!list_empty(batch) &&
+            (bytes + work->bytes > MAX_BATCH_BYTES || events + work->events > MAX_BATCH_EVENTS))
             break;
-        bytes += size;
-        op->is_begun = true;
+        bytes += work->bytes;
+        events += work->events;
         list_remove(node);
         list_append(batch, node);
-        store->waiting_count--;
+        if (work->kind->begun)
+            work->kind->begun(store, work);
+        if (work->kind->ends_batch)
+            break;
     }
-    store->waiting_bytes -= bytes;
 }
 
 /* Waits until there is something to commit, until the log is to be made empty, or for the end.
@@ -55,25 +59,50 @@ static bool has_failed(struct store *store)
     return store_health(store).state == STORE_IS_FAILED;
 }
 
+/* When there is something to do with topics, though nothing waits. */
+static int64_t due_ns(struct store *store)
+{
+    return has_failed(store) ? INT64_MAX : store->log.due_ns;
+}
+
+/* Readers may still need a part of the log. Then they are kept out for the rest. */
+static enum db_result checkpoint(struct store *store)
+{
+    enum db_result result = checkpoint_run(&store->database, CHECKPOINT_PASSIVE);
+
+    if (result == DB_OK && readers_exist(&store->readers)) {
+        readers_keep_out(&store->readers);
+        result = checkpoint_run(&store->database, CHECKPOINT_RESTART);
+        readers_let_in(&store->readers);
+    }
+    return result;
+}
+
 static void checkpoint_if_due(struct store *store)
 {
     const int64_t bytes = store->database.wal_bytes;
 
     if (!has_failed(store) &&
         (bytes >= CHECKPOINT_ANYWAY_BYTES || (bytes >= CHECKPOINT_IDLE_BYTES && nothing_waits(store))))
-        (void)store_note(store, checkpoint_run(&store->database, CHECKPOINT_PASSIVE));
+        (void)store_note(store, checkpoint(store));
 }
 
 /* Nobody has written for a while. */
 static void make_log_empty(struct store *store)
 {
-    if (!has_failed(store))
-        (void)store_note(store, checkpoint_run(&store->database, CHECKPOINT_TRUNCATE));
+    if (has_failed(store))
+        return;
+    readers_keep_out(&store->readers);
+    (void)store_note(store, checkpoint_run(&store->database, CHECKPOINT_TRUNCATE));
+    readers_let_in(&store->readers);
 }
 
 static void close_database(struct store *store)
 {
     const bool failed_before = has_failed(store);
+
+    readers_stop(&store->readers);
+    log_fini(&store->log);
     /* what stands in a log that has no name any more is brought into the file */
     const bool is_clean = database_close(&store->database, !failed_before || store->database.is_displaced);
 
@@ -91,15 +120,17 @@ void *store_thread(void *ctx)
     struct list batch;
 
     list_init(&batch);
-    while (next_batch(store, &batch, idle_ns)) {
-        if (list_empty(&batch)) {
+    while (next_batch(store, &batch, MIN_OF(idle_ns, due_ns(store)))) {
+        const bool is_idle = list_empty(&batch);
+
+        if (is_idle && clock_mono_ns() >= idle_ns) {
             make_log_empty(store);
             idle_ns = INT64_MAX;
-            continue;
+        } else if (!is_idle || !has_failed(store)) {
+            store_commit(store, &batch);
+            checkpoint_if_due(store);
+            idle_ns = clock_from_now_ns(CHECKPOINT_TRUNCATE_NS);
         }
-        store_commit(store, &batch);
-        checkpoint_if_due(store);
-        idle_ns = clock_from_now_ns(CHECKPOINT_TRUNCATE_NS);
     }
     close_database(store);
     pthread_mutex_lock(&store->lock);

@@ -1,0 +1,124 @@
+/* store_topics.c - the store as the backend of topics. */
+#include "backend/sqlite/store_internal.h"
+
+enum topic_outcome topic_outcome_of(enum db_result result, bool committed)
+{
+    switch (result) {
+    case DB_OK:
+        return TOPIC_DONE;
+    case DB_FULL:
+        return TOPIC_DISK_FULL;
+    case DB_LOCKED:
+        return TOPIC_LOCKED;
+    case DB_NO_MEMORY:
+        return TOPIC_NO_MEMORY;
+    case DB_FAILED:
+        break;
+    }
+    return committed ? TOPIC_UNKNOWN : TOPIC_FAILED;
+}
+
+static void measure(struct topic_append *append)
+{
+    size_t bytes = sizeof(*append);
+    uint64_t events = 0;
+
+    for (uint32_t i = 0; i < append->part_count; i++) {
+        bytes += append->parts[i].run.events.size + append->parts[i].run.origin.size;
+        events += append->parts[i].run.count;
+    }
+    /* one at least: it counts, whatever it holds */
+    append->work = (struct topic_work){.kind = &append_work,
+                                       .bytes = bytes,
+                                       .events = (uint32_t)MIN_OF(MAX_OF(events, 1u), MAX_PIECE_EVENTS)};
+}
+
+/* Under the lock. The first one is always accepted, however large it is. */
+static enum err accept(struct store *store, struct topic_append *append)
+{
+    const struct topic_work *work = &append->work;
+
+    if (store->closing)
+        return ERR_CLOSED;
+    if (store->uncommitted_events > 0 &&
+        (store->uncommitted_bytes + work->bytes > MAX_UNCOMMITTED_BYTES ||
+         store->uncommitted_events + work->events > MAX_UNCOMMITTED_EVENTS)) {
+        store->append_refused = true;
+        return ERR_FULL;
+    }
+    store->uncommitted_bytes += work->bytes;
+    store->uncommitted_events += work->events;
+    const bool was_empty = list_empty(&store->waiting);
+    list_append(&store->waiting, &append->work.in_queue);
+    if (was_empty)
+        pthread_cond_signal(&store->changed);
+    return ERR_OK;
+}
+
+static enum err append_events(void *ctx, struct topic_append *append)
+{
+    struct store *store = ctx;
+
+    measure(append);
+    pthread_mutex_lock(&store->lock);
+    const enum err err = accept(store, append);
+    pthread_mutex_unlock(&store->lock);
+    return err;
+}
+
+static void change(void *ctx, struct topic_change *change)
+{
+    struct store *store = ctx;
+
+    change->work = (struct topic_work){.kind = &change_work, .bytes = sizeof(*change) + change->name.size};
+    pthread_mutex_lock(&store->lock);
+    const bool is_closed = store->closing;
+    if (!is_closed) {
+        list_append(&store->waiting, &change->work.in_queue);
+        pthread_cond_signal(&store->changed);
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (!is_closed)
+        return;
+    change->outcome = TOPIC_CLOSED;
+    change->done(change);
+}
+
+static void read_topic(void *ctx, struct topic_read *read)
+{
+    struct store *store = ctx;
+
+    readers_submit(&store->readers, read);
+}
+
+static void list(void *ctx, void (*each)(void *arg, const struct topic_info *info), void *arg)
+{
+    struct store *store = ctx;
+
+    pthread_mutex_lock(&store->lock);
+    map_each(node, following, &store->log.by_id)
+    {
+        const struct stored_topic *topic = container_of(node, struct stored_topic, by_id);
+        const struct topic_info info = {.id = topic->id,
+                                        .incarnation = topic->incarnation,
+                                        .name = topic_name(topic),
+                                        .settings = topic->settings,
+                                        .first_seq = topic->kept.first_seq,
+                                        .next_seq = topic->kept.next_seq,
+                                        .bytes = topic->kept.end_bytes - topic->kept.first_bytes,
+                                        .created_wall_ns = topic->created_ns};
+
+        each(arg, &info);
+    }
+    pthread_mutex_unlock(&store->lock);
+}
+
+struct topic_port store_topics(struct store *store, void (*writable)(void *ctx), void *ctx)
+{
+    pthread_mutex_lock(&store->lock);
+    store->writable = writable;
+    store->writable_ctx = ctx;
+    pthread_mutex_unlock(&store->lock);
+    return (struct topic_port){
+        .append = append_events, .change = change, .read = read_topic, .list = list, .ctx = store};
+}

@@ -1,0 +1,138 @@
+/* topic_log.h - the topics of a store and their logs, as the store's thread keeps them. For the
+ * files of this room.
+ *
+ * DESIGN. A topic's log is a table of its own. Sequences rise, so each insert is at its end.
+ * What is known of a log (where it begins and ends, its size) follows from its first and its last
+ * row. So an append writes rows, and nothing else. Only where a log becomes empty, or the settings
+ * change, `topic` is written: the next sequence must survive that.
+ *
+ * Within a transaction `next` of each topic that it touched is ahead of `kept`. After the commit
+ * both are the same; after a failure `next` goes back.
+ *
+ * Threads: the store's. `kept`, `settings` and the maps change under the store's lock only, so
+ * others may read them with that lock. */
+#ifndef TRIBUTARY_BACKEND_SQLITE_TOPIC_LOG_H
+#define TRIBUTARY_BACKEND_SQLITE_TOPIC_LOG_H
+
+#include "backend/sqlite/database.h"
+#include "base/map.h"
+#include "topic/topic_port.h"
+
+struct store;
+
+/* How often publishers that were silent are looked for. */
+#define PUBLISHERS_EVERY_NS (3600 * INT64_C(1000000000))
+/* At most so many rows leave in one commit, of all topics together. */
+#define MAX_TRIM_ROWS 400u
+
+struct log_bounds {
+    uint64_t first_seq, next_seq; /* equal: the log is empty */
+    uint64_t first_bytes;         /* before_bytes of the first row */
+    uint64_t end_bytes;           /* before_bytes of the next one */
+    uint64_t first_size;          /* of the first row's data */
+    uint32_t first_count;
+    int64_t first_ns, last_ns; /* when the first and the latest row were appended */
+};
+
+struct stored_topic {
+    struct map_node by_id, by_name;
+    uint64_t id, incarnation;
+    struct topic_settings settings;
+    int64_t created_ns;
+    struct log_bounds kept, next;
+    bool is_touched, is_deleted; /* by the open transaction */
+    bool is_changed;             /* `wanted` are its settings after the commit */
+    struct topic_settings wanted;
+    struct list node;           /* in `touched`, or in `deleted` */
+    struct row_builder builder; /* of the row that is not written yet */
+    sqlite3_stmt *insert, *front, *trim;
+    size_t name_size;
+    uint8_t name[];
+};
+
+struct topic_log {
+    struct map by_id, by_name;
+    struct list touched; /* by the open transaction */
+    struct list deleted; /* topics that are gone, and whose tables are not yet */
+    /* By the open transaction: a topic that is made, which the maps have space for; one of
+     * `deleted` whose table is gone. */
+    struct stored_topic *created, *dropped;
+    struct map publishers; /* that the open transaction has seen */
+    uint64_t publisher_count;
+    uint64_t last_id;
+    int64_t now_ns; /* wall clock, of the open transaction */
+    uint32_t trim_left;
+    int64_t due_ns;            /* monotonic: when log_tidy() is due; INT64_MAX: never */
+    int64_t publishers_due_ns; /* the part of it that looks for silent publishers */
+    struct buf row;
+};
+
+static inline struct bytes topic_name(const struct stored_topic *topic)
+{
+    return (struct bytes){topic->name, topic->name_size};
+}
+
+/* ---- log_state.c ---- */
+
+void log_init(struct topic_log *log);
+/* Frees everything. Before the database is closed. */
+void log_fini(struct topic_log *log);
+
+/* Reads all topics, and checks their logs (log_check.c). */
+MUST_CHECK bool log_open(struct database *database, struct topic_log *log, struct refusal *refusal);
+
+struct stored_topic *log_find(const struct topic_log *log, uint64_t id);
+struct stored_topic *log_find_name(const struct topic_log *log, struct bytes name);
+void log_touch(struct topic_log *log, struct stored_topic *topic);
+
+/* Lets log_tidy() come when the topic's first row is too old. */
+void log_note_age(struct topic_log *log, const struct stored_topic *topic);
+
+/* Around a transaction: before its first work; after its last one; after its commit, with the
+ * store's lock; after its failure, with the lock. */
+void log_begin(struct topic_log *log);
+enum db_result log_end(struct store *store);
+void log_committed(struct store *store);
+void log_rolled_back(struct store *store);
+
+/* A topic that is in no map. NULL: out of memory. */
+struct stored_topic *stored_topic_new(struct bytes name, uint64_t id);
+void stored_topic_free(struct stored_topic *topic);
+/* Makes it part of the maps. False: out of memory. */
+MUST_CHECK bool log_add(struct topic_log *log, struct stored_topic *topic);
+
+/* ---- topic_table.c: the table of topics ---- */
+
+enum db_result topic_insert(struct database *database, const struct stored_topic *topic);
+/* Name, settings, and where an empty log goes on; as they are after the commit. */
+enum db_result topic_update(struct database *database, const struct stored_topic *topic);
+/* Reads the table into the maps and `deleted`. */
+MUST_CHECK bool topic_read_all(struct database *database, struct topic_log *log, struct refusal *refusal);
+
+/* ---- log_write.c ---- */
+
+extern const struct work_kind append_work;
+
+/* Writes the row that has been begun. */
+enum db_result log_flush(struct store *store, struct stored_topic *topic);
+
+/* ---- log_trim.c ---- */
+
+/* Removes rows that are no longer kept, as many as may still leave. */
+enum db_result log_trim(struct store *store, struct stored_topic *topic);
+/* What is due without any append: rows that are too old, tables of topics that are gone, publishers
+ * that were silent. At log->due_ns. */
+enum db_result log_tidy(struct store *store);
+
+/* ---- log_check.c ---- */
+
+/* Reads where a log begins and ends, and checks its last rows: at most `bytes` of them, and the
+ * last one in any case. */
+MUST_CHECK bool log_check(struct database *database, struct stored_topic *topic, uint64_t bytes,
+                          struct refusal *refusal);
+
+/* ---- topic_change.c ---- */
+
+extern const struct work_kind change_work;
+
+#endif
