@@ -42,7 +42,7 @@ struct changes_call {
 
     /* Loop only. */
     struct changes changes;
-    struct slice slice;
+    struct peer_work work;
     bool is_open, sending;
 
     /* Wire thread only. */
@@ -59,9 +59,9 @@ static void post_message(struct changes_call *stream)
     cq_post(call_cq(stream->call), &stream->send_task);
 }
 
-static bool step(struct slice *slice)
+static bool step(struct peer_work *work)
 {
-    struct changes_call *stream = container_of(slice, struct changes_call, slice);
+    struct changes_call *stream = container_of(work, struct changes_call, work);
 
     if (changes_read(&stream->changes) && stream->message.size < MAX_MESSAGE_BYTES)
         return true;
@@ -77,7 +77,7 @@ static void on_readable(void *ctx)
     struct changes_call *stream = ctx;
 
     if (!stream->sending)
-        loop_slice_later(stream->rpc->loop, &stream->slice);
+        peer_work_wake(&stream->work);
 }
 
 static void on_full(struct changes_call *stream)
@@ -136,9 +136,13 @@ static void on_begin(struct task *task)
                                           .port = &changes_port,
                                           .ctx = stream};
 
-    stream->is_open = changes_open(stream->rpc->hub, &stream->changes, &params, &stream->fault) == FAULT_NONE;
+    if (peer_work_begin(&stream->rpc->watch_turns, &stream->work, params.peer, step) != ERR_OK)
+        fault_set(&stream->fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    else
+        stream->is_open =
+            changes_open(stream->rpc->hub, &stream->changes, &params, &stream->fault) == FAULT_NONE;
     if (stream->is_open)
-        loop_slice(stream->rpc->loop, &stream->slice);
+        peer_work_wake(&stream->work);
     else
         post_message(stream);
 }
@@ -149,14 +153,14 @@ static void on_next(struct task *task)
 
     stream->sending = false;
     if (stream->is_open)
-        loop_slice(stream->rpc->loop, &stream->slice);
+        peer_work_wake(&stream->work);
 }
 
 static void on_leave(struct task *task)
 {
     struct changes_call *stream = container_of(task, struct changes_call, leave_task);
 
-    slice_stop(&stream->slice);
+    peer_work_end(&stream->work);
     if (stream->is_open)
         changes_close(&stream->changes);
     stream->is_open = false;
@@ -234,7 +238,6 @@ static void opened(struct call *call, void *ctx)
     stream->leave_task.run = on_leave;
     stream->send_task.run = send;
     stream->left_task.run = on_left;
-    slice_init(&stream->slice, step);
     call_own(call, stream);
     call_read(call);
 }

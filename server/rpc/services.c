@@ -40,6 +40,8 @@ struct status rpc_new(struct loop *loop, struct hub *hub, const struct rpc_param
     rpc->params = *params;
     rpc->started_wall_ns = clock_wall_ns();
     peer_charges_init(&rpc->answers, COUNT_LIVE_ANSWER_BYTES, "answer", "answers on their way to");
+    peer_turns_init(&rpc->unary_turns, rpc->loop);
+    peer_turns_init(&rpc->watch_turns, rpc->loop);
     rpc->edits = endpoint_edits_new(loop, hub, params->dial, params->store);
     rpc->batches = batch_processors_new(loop);
     err = rpc->edits && rpc->batches ? serve(rpc) : ERR_NO_MEMORY;
@@ -62,6 +64,8 @@ void rpc_free(struct rpc *rpc)
     health_free(rpc);
     rpc_free_methods(rpc);
     peer_charges_fini(&rpc->answers);
+    peer_turns_fini(&rpc->unary_turns);
+    peer_turns_fini(&rpc->watch_turns);
     free(rpc);
 }
 

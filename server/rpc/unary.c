@@ -50,14 +50,30 @@ void rpc_unary_finish(struct unary_call *unary)
 }
 
 /* Loop. */
-static bool step(struct slice *slice)
+static bool step(struct peer_work *work)
 {
-    struct unary_call *unary = container_of(slice, struct unary_call, slice);
+    struct unary_call *unary = container_of(work, struct unary_call, work);
 
-    if (!unary->fault.reason && unary->step && unary->step(unary))
+    if (!unary->fault.reason && unary->step(unary))
         return true;
+    peer_work_end(work);
     rpc_unary_finish(unary);
     return false;
+}
+
+/* Loop. Its steps take turns with those of other calls. */
+static enum fault_reason take_turns(struct unary_call *unary)
+{
+    const struct peer_key peer = call_peer_key(unary->call);
+    struct rpc *rpc = unary->rpc;
+
+    if (peer_charge_add(&rpc->answers, loop_settings(rpc->loop), &unary->charge, peer, unary->max_bytes,
+                        &unary->fault))
+        return unary->fault.reason;
+    if (peer_work_begin(&rpc->unary_turns, &unary->work, peer, step) != ERR_OK)
+        return fault_set(&unary->fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    peer_work_wake(&unary->work);
+    return FAULT_NONE;
 }
 
 /* Loop. */
@@ -68,14 +84,8 @@ static void run_on_loop(struct task *task)
     unary->method->on_loop(unary);
     if (unary->waits)
         return;
-    slice_init(&unary->slice, step);
-    if (unary->step && !unary->fault.reason)
-        (void)!peer_charge_add(&unary->rpc->answers, loop_settings(unary->rpc->loop), &unary->charge,
-                               call_peer_key(unary->call), unary->max_bytes, &unary->fault);
-    if (unary->step)
-        loop_slice(unary->rpc->loop, &unary->slice);
-    else
-        (void)step(&unary->slice);
+    if (!unary->step || unary->fault.reason || take_turns(unary))
+        rpc_unary_finish(unary);
 }
 
 static void opened(struct call *call, void *ctx)

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/fault.h"
 #include "loop/loop.h"
+#include "loop/peer_turns.h"
 #include "base/peer_charge.h"
 #include "server/wire/call.h"
 
@@ -26,12 +27,12 @@ struct unary_call {
     struct peer_charge charge; /* for the answer, until it has left */
     struct fault fault;        /* reason NONE: `answer` is sent */
     /* Loop. For an answer that may take long: goes on a little with `answer`, and returns whether
-     * to call it again. It is called in slices (loop_slice()). NULL: the answer is there. */
+     * to call it again. The peers take turns (loop/peer_turns.h). NULL: the answer is there. */
     bool (*step)(struct unary_call *unary);
     bool waits;       /* on_loop() sets it: rpc_unary_finish() follows, in a later turn */
     void *state;      /* of `step`; freed with the call */
     size_t max_bytes; /* with `step`: about the most that `answer` may take */
-    struct slice slice;
+    struct peer_work work;
 };
 
 /* What a method's calls have in common. It is the `ctx` of rpc_unary_port. */
