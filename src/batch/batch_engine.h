@@ -3,9 +3,10 @@
  *
  * The engine decides, and does nothing itself: no I/O, no thread, no clock. What it wants done goes
  * out by `struct batch_port`. What was done comes back by a *report*: batch_loaded(),
- * batch_operated(), batch_saved(), batch_lost(). A report may come from within the port's function,
- * or at any later time. An operation is whatever embeds `struct batch_operation`: a function that
- * gets the resource in this process, or bytes for a worker at the other end of a connection.
+ * batch_operated(), batch_saved(), batch_unloaded(), batch_lost(). A report may come from within
+ * the port's function, or at any later time. An operation is whatever embeds `struct
+ * batch_operation`: a function that gets the resource in this process, or bytes for a worker at the
+ * other end of a connection.
  *
  *  1. A key has at most one batch at a time. The next one begins when the save of the one before
  *     was reported.
