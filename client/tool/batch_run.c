@@ -141,7 +141,7 @@ static void on_done(void *ctx, const struct tributary_runner_result *result)
         reading->first_code = link_exit_code(result->status.code);
     if (reading->error == 0) {
         table_print_json(result_json(key, id, result), stdout);
-        if (ferror(stdout))
+        if (fflush(stdout) != 0) /* whoever waits for an outcome gets it now */
             reading->error = errno;
     }
     pthread_mutex_unlock(&reading->lock);

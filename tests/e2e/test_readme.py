@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """README.md is true: its Python programs work as pasted; and the documents name what is there. The C
 program is tested by test_install.py."""
+import os
 import pathlib
 import re
 import shlex
@@ -11,7 +12,7 @@ import unittest
 from harness.case import Case, main
 from harness.daemon import PATIENCE, binary, eventually
 from harness.protos import ROOT
-from harness.readme import README, blocks
+from harness.readme import README, blocks, command
 
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 
@@ -27,9 +28,9 @@ class Python(Case):
         folder = tempfile.TemporaryDirectory(prefix="tributary-readme-")
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
-        command = next(line for line in README.splitlines() if "grpc_tools.protoc" in line)
+        line = next(line for line in README.splitlines() if "grpc_tools.protoc" in line)
         subprocess.run(
-            command.replace("/tmp/try", shlex.quote(folder.name)),
+            line.replace("/tmp/try", shlex.quote(folder.name)),
             shell=True,
             cwd=ROOT,
             check=True,
@@ -60,9 +61,31 @@ class Python(Case):
         )
 
     def test_the_programs_are_short(self):
-        self.assertEqual(sorted(programs()), ["consumer.py", "producer.py"])
+        self.assertEqual(sorted(programs()), ["consumer.py", "producer.py", "visits.py"])
         for name, text in programs().items():
             self.assertLessEqual(len(text.splitlines()), 20, name)
+
+
+class Batches(Case):
+    def shell(self, beginning):
+        """A line of the page, without what it says behind the command."""
+        line = re.split(r" {2,}", command(beginning))[0]
+        path = f"{pathlib.Path(binary()).parent}:{os.environ['PATH']}"
+        return self.start_program("sh", "-c", f"exec {line}", cwd=self.folder, env={"PATH": path}, text=True)
+
+    def test_the_script_counts_visits_as_pasted(self):
+        folder = tempfile.TemporaryDirectory(prefix="tributary-readme-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        (self.folder / "visits.py").write_text(programs()["visits.py"])
+        worker = self.shell("tributary batch work visits")
+        self.assertIn("working for visits", worker.stderr.readline())
+        for beginning, visits in (("", 1), ("", 2), (" --id", 3), (" --id", 3), ("", 4)):
+            caller = self.shell(f"tributary batch run visits alice{beginning or '  '}")
+            out, err = caller.communicate(timeout=PATIENCE)
+            self.assertEqual((caller.returncode, out), (0, f"{visits}\n"), err)
+        worker.terminate()
+        self.assertEqual(worker.wait(PATIENCE), 0)
 
 
 class Words(unittest.TestCase):

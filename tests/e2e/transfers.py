@@ -130,6 +130,7 @@ class Caller:
         self.process.stdin.close()
         code = self.process.wait(PATIENCE)
         self.thread.join(PATIENCE)
+        self.process.stdout.close()
         return code
 
 
@@ -251,7 +252,7 @@ def campaign(kills, seed, report=lambda text: None):
             caller.close()
             codes = workers.stop()
             wrong = check(workers, caller.outcomes)
-            if codes != [0] * WORKERS:
+            if not set(codes) <= {0, 3}:  # 3: it still waits for the daemon that was killed last
                 wrong.append(f"the workers ended with {codes}")
             daemon.stop()
             if wrong:

@@ -25,7 +25,7 @@ def binary(name="tributaryd"):
     folder = os.environ.get("TRIBUTARY_BIN")
     if not folder:
         raise RuntimeError("TRIBUTARY_BIN must name the folder of the built programs, such as build/dev/bin")
-    return str(pathlib.Path(folder) / name)
+    return str(pathlib.Path(folder).resolve() / name)
 
 
 def instrumented():

@@ -149,6 +149,7 @@ Test(keyed_store, each_save_writes_the_next_generation)
     cr_assert_str_eq(loaded("alice"), "2 2", "it is on the disk");
 }
 
+/* B30 */
 Test(keyed_store, a_save_over_another_generation_is_a_conflict_and_writes_nothing)
 {
     const struct keyed_result result = result_of("7", "late");
