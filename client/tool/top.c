@@ -300,10 +300,11 @@ const struct verb verb_top = {
     .arguments = "",
     .summary = "watch rates, queues and losses on the terminal",
     .text = "Shows the producers, or the consumers, and how much moves per second. Keys: p and c (or Tab) "
-            "choose the list, < and > the\n"
-            "column to sort by, r reverses the order, / filters by a part of a text, Esc ends the filter, "
-            "the arrows and PgUp and PgDn\n"
-            "scroll, q quits. A rate is the growth between two rounds: '-' stands in the first one. At most "
+            "choose the list, < and >, or\n"
+            "a column's capital letter, the column to sort by, r, or that letter again, reverses the order, "
+            "/ filters by a part of a text,\n"
+            "Esc ends the filter, the arrows and PgUp and PgDn scroll, q quits. A rate is the growth between "
+            "two rounds: '-' stands in the first one. At most "
             "10000 rows of a list are\n"
             "kept, and it says how many more there are. A server that goes away is tried again.",
     .options = options,

@@ -12,26 +12,26 @@
 #include "client/tool/value.h"
 
 static const struct top_column producer_columns[] = {
-    {"producer", "name", "name", TOP_TEXT, 0, COLUMN_FLEXIBLE},
-    {"kind", "kind", "kind", TOP_TEXT, 0, 0},
-    {"state", "state", "state", TOP_TEXT, 0, 0},
-    {"events/s", "events", "events_per_s", TOP_RATE, 0, COLUMN_RIGHT},
-    {"bytes/s", "bytes", "bytes_per_s", TOP_BYTE_RATE, 1, COLUMN_RIGHT},
-    {"consumers", "consumers", "consumers", TOP_COUNT, 0, COLUMN_RIGHT},
-    {"blocked", "blocked", "blocked_calls", TOP_COUNT, 0, COLUMN_RIGHT},
-    {"paused", "paused", "paused_activations", TOP_COUNT, 0, COLUMN_RIGHT},
+    {"producer", "name", "name", 'N', TOP_TEXT, 0, COLUMN_FLEXIBLE},
+    {"kind", "kind", "kind", 'K', TOP_TEXT, 0, 0},
+    {"state", "state", "state", 'S', TOP_TEXT, 0, 0},
+    {"events/s", "events", "events_per_s", 'E', TOP_RATE, 0, COLUMN_RIGHT},
+    {"bytes/s", "bytes", "bytes_per_s", 'B', TOP_BYTE_RATE, 1, COLUMN_RIGHT},
+    {"consumers", "consumers", "consumers", 'C', TOP_COUNT, 0, COLUMN_RIGHT},
+    {"blocked", "blocked", "blocked_calls", 'L', TOP_COUNT, 0, COLUMN_RIGHT},
+    {"paused", "paused", "paused_activations", 'P', TOP_COUNT, 0, COLUMN_RIGHT},
 };
 
 static const struct top_column consumer_columns[] = {
-    {"subscription", "id", "id", TOP_TEXT, 0, COLUMN_FLEXIBLE},
-    {"name", "name", "name", TOP_TEXT, 0, COLUMN_FLEXIBLE},
-    {"peer", "peer", "peer", TOP_TEXT, 0, COLUMN_FLEXIBLE},
-    {"events/s", "events", "events_per_s", TOP_RATE, 0, COLUMN_RIGHT},
-    {"queued", "queued", "queued_events", TOP_COUNT, 0, COLUMN_RIGHT},
-    {"queue size", "queued-bytes", "queued_bytes", TOP_BYTES, 0, COLUMN_RIGHT},
-    {"lost", "lost", "lost_events", TOP_COUNT, 0, COLUMN_RIGHT},
-    {"lost/s", "lost-rate", "lost_per_s", TOP_RATE, 1, COLUMN_RIGHT},
-    {"state", "state", "state", TOP_TEXT, 0, 0},
+    {"subscription", "id", "id", 'I', TOP_TEXT, 0, COLUMN_FLEXIBLE},
+    {"name", "name", "name", 'N', TOP_TEXT, 0, COLUMN_FLEXIBLE},
+    {"peer", "peer", "peer", 'P', TOP_TEXT, 0, COLUMN_FLEXIBLE},
+    {"events/s", "events", "events_per_s", 'E', TOP_RATE, 0, COLUMN_RIGHT},
+    {"queued", "queued", "queued_events", 'W', TOP_COUNT, 0, COLUMN_RIGHT},
+    {"queue size", "queued-bytes", "queued_bytes", 'B', TOP_BYTES, 0, COLUMN_RIGHT},
+    {"lost", "lost", "lost_events", 'L', TOP_COUNT, 0, COLUMN_RIGHT},
+    {"lost/s", "lost-rate", "lost_per_s", 'R', TOP_RATE, 1, COLUMN_RIGHT},
+    {"state", "state", "state", 'S', TOP_TEXT, 0, 0},
 };
 
 const struct top_column *top_columns(enum top_list list, size_t *count_out)
@@ -47,6 +47,20 @@ bool top_column_find(enum top_list list, const char *word, unsigned *index_out)
 
     for (unsigned i = 0; i < count; i++) {
         if (strcmp(columns[i].word, word) == 0) {
+            *index_out = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool top_column_of_key(enum top_list list, int key, unsigned *index_out)
+{
+    size_t count = 0;
+    const struct top_column *columns = top_columns(list, &count);
+
+    for (unsigned i = 0; i < count; i++) {
+        if (columns[i].key == key) {
             *index_out = i;
             return true;
         }

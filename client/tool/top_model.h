@@ -24,6 +24,7 @@ struct top_column {
     const char *name; /* its head */
     const char *word; /* what --sort calls it */
     const char *json; /* its member in JSON */
+    char key;         /* a capital letter: sorts by it */
     enum top_kind kind;
     unsigned total; /* of a rate: the index of its total */
     unsigned flags; /* of text_table.h */
@@ -82,5 +83,7 @@ void top_cell(const struct top_column *column, const struct top_row *row, unsign
 
 /* The column of this list that has this word. False: it has none. */
 bool top_column_find(enum top_list list, const char *word, unsigned *index_out);
+/* The same for a key. */
+bool top_column_of_key(enum top_list list, int key, unsigned *index_out);
 
 #endif

@@ -1,8 +1,8 @@
 /* top_screen.c - by curses.
  *
- * DESIGN. The first line says what is shown, the second what is wrong or what the filter is, the
- * last one which keys there are. The table is between them. Every text went through escape_text(),
- * so no name controls the terminal. */
+ * DESIGN. The first line says what is shown. The second says what is wrong, or what the filter is,
+ * or which letters sort. The last one says which other keys there are. The table is between them.
+ * Every text went through escape_text(), so no name controls the terminal. */
 #include "client/tool/top_screen.h"
 
 #include <langinfo.h>
@@ -118,7 +118,24 @@ static void draw_title(const struct top_screen *screen, const struct top_round *
     buf_fini(&title);
 }
 
-/* The second line: the filter while it is typed, else what is wrong, else the filter. */
+/* The keys of the columns, as they stand in the table. */
+static void draw_column_keys(enum top_list list)
+{
+    size_t count = 0;
+    const struct top_column *columns = top_columns(list, &count);
+    struct buf text = {0};
+
+    buf_text(&text, "sort:");
+    for (size_t i = 0; i < count; i++)
+        buf_format(&text, "  %c %s", columns[i].key, columns[i].name);
+    buf_byte(&text, 0);
+    if (!text.broken)
+        put_text(1, (const char *)text.data, A_DIM);
+    buf_fini(&text);
+}
+
+/* The second line: the filter while it is typed, else what is wrong, else the filter, else the keys
+ * of the columns. */
 static void draw_state(const struct top_screen *screen, const char *trouble)
 {
     const struct top_view *view = &screen->views[screen->list];
@@ -129,6 +146,8 @@ static void draw_state(const struct top_screen *screen, const char *trouble)
     } else if (view->filter[0] != '\0' || screen->is_typing) {
         snprintf(text, sizeof(text), "filter: %s%s", view->filter, screen->is_typing ? "_" : "");
         put_text(1, text, A_NORMAL);
+    } else {
+        draw_column_keys(screen->list);
     }
 }
 
@@ -217,6 +236,19 @@ static void sort_by_next(struct top_view *view, bool forward)
     view->sort = (unsigned)((view->sort + (forward ? 1 : count - 1)) % count);
 }
 
+/* The key of the column that rows are sorted by already reverses their order. False: it is of no
+ * column. */
+static bool sort_by_key(struct top_view *view, int key)
+{
+    unsigned column = 0;
+
+    if (!top_column_of_key(view->list, key, &column))
+        return false;
+    view->is_reversed = column == view->sort && !view->is_reversed;
+    view->sort = column;
+    return true;
+}
+
 static void scroll_to(struct top_screen *screen, int key)
 {
     const size_t page = screen->page;
@@ -281,7 +313,8 @@ static bool handle(struct top_screen *screen, int key)
         view->filter[0] = '\0';
         break;
     default:
-        scroll_to(screen, key);
+        if (!sort_by_key(view, key))
+            scroll_to(screen, key);
     }
     return true;
 }

@@ -188,5 +188,28 @@ Test(tool_top, each_word_of_sort_is_a_column_of_a_list)
             cr_assert(strstr("|" TOP_SORT_WORDS "|", columns[i].word), "%s", columns[i].word);
     }
     cr_assert_eq(found, 14);
+}
+
+Test(tool_top, each_column_has_a_capital_letter_of_its_own)
+{
+    for (unsigned list = 0; list < TOP_LISTS; list++) {
+        size_t count = 0;
+        const struct top_column *columns = top_columns((enum top_list)list, &count);
+
+        for (unsigned i = 0; i < count; i++) {
+            unsigned found = TOP_MAX_COLUMNS;
+
+            cr_assert(columns[i].key >= 'A' && columns[i].key <= 'Z' && columns[i].key != 'Q');
+            cr_assert(top_column_of_key((enum top_list)list, columns[i].key, &found));
+            cr_assert_eq(found, i, "%c", columns[i].key);
+        }
+        cr_assert_not(top_column_of_key((enum top_list)list, 'X', &(unsigned){0}));
+    }
+}
+
+Test(tool_top, a_word_of_one_list_is_none_of_the_other)
+{
+    unsigned found = 0;
+
     cr_assert_not(top_column_find(TOP_CONSUMERS, "bytes", &found));
 }
