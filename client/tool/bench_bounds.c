@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "client/tool/bench_mark.h"
+#include "client/tool/bench_stamp.h"
 
 #define MAX_CLIENTS 1000u /* each has a connection, a publisher a thread, too */
 #define MAX_SIZE 1000000u /* a server with default settings takes 1 MiB for a whole event */
@@ -26,4 +27,17 @@ const struct option_bounds bench_latency_bounds[BENCH_LATENCY_BOUNDS] = {
     {"size", MARK_BYTES, MAX_SIZE},
     {"max-time", 1, MAX_DAY_NS},
     {"warmup", 0, MAX_DAY_NS},
+};
+
+const struct option_bounds bench_batch_bounds[BENCH_BATCH_BOUNDS] = {
+    {"runners", 0, MAX_CLIENTS}, /* 0: only work */
+    {"keys", 1, 100000000},
+    {"rate", 0, UINT64_C(1000000000)}, /* 0: unlimited */
+    {"size", BENCH_STAMP_BYTES, MAX_SIZE},
+    {"in-flight", 1, 1u << 20},
+    {"window", (uint64_t)NS_PER_MS, 3600 * NS_PER_S},
+    {"save-delay", 0, 60 * NS_PER_S},
+    {"threads", 1, 1024},
+    {"max-batches", 1, 10000},
+    {"max-time", 1, MAX_DAY_NS},
 };

@@ -8,9 +8,11 @@
 #define BENCH_PUB_BOUNDS 3
 #define BENCH_SUB_BOUNDS 3
 #define BENCH_LATENCY_BOUNDS 4
+#define BENCH_BATCH_BOUNDS 10
 
 extern const struct option_bounds bench_pub_bounds[BENCH_PUB_BOUNDS];
 extern const struct option_bounds bench_sub_bounds[BENCH_SUB_BOUNDS];
 extern const struct option_bounds bench_latency_bounds[BENCH_LATENCY_BOUNDS];
+extern const struct option_bounds bench_batch_bounds[BENCH_BATCH_BOUNDS];
 
 #endif

@@ -134,7 +134,7 @@ static void put_slots(json_t *object, const struct histogram *latency)
     json_object_set_new(object, "histogram", slots);
 }
 
-void report_put_latency(json_t *object, const struct histogram *latency, bool slots)
+void report_put_quantiles(json_t *object, const char *name, const struct histogram *latency, bool slots)
 {
     json_t *inner = json_object();
 
@@ -145,7 +145,21 @@ void report_put_latency(json_t *object, const struct histogram *latency, bool sl
     report_put_real(inner, "max", (double)latency->max / 1e3);
     if (slots)
         put_slots(inner, latency);
-    json_object_set_new(object, "latency_us", inner);
+    json_object_set_new(object, name, inner);
+}
+
+void report_put_latency(json_t *object, const struct histogram *latency, bool slots)
+{
+    report_put_quantiles(object, "latency_us", latency, slots);
+}
+
+void report_print_quantiles(const char *title, const struct histogram *latency)
+{
+    printf("%-15s", title);
+    for (size_t i = 0; i < ARRAY_LEN(percentiles); i++)
+        printf("%s %.1f us, ", percentiles[i].title,
+               (double)histogram_quantile(latency, percentiles[i].share) / 1e3);
+    printf("max %.1f us\n", (double)latency->max / 1e3);
 }
 
 void report_print_latency(const struct histogram *latency)
@@ -154,11 +168,7 @@ void report_print_latency(const struct histogram *latency)
         printf("latency        not known: no event of this machine came\n");
         return;
     }
-    printf("latency        ");
-    for (size_t i = 0; i < ARRAY_LEN(percentiles); i++)
-        printf("%s %.1f us, ", percentiles[i].title,
-               (double)histogram_quantile(latency, percentiles[i].share) / 1e3);
-    printf("max %.1f us\n", (double)latency->max / 1e3);
+    report_print_quantiles("latency", latency);
 }
 
 void report_put_stats(json_t *object, const struct check_stats *stats)

@@ -1,4 +1,4 @@
-/* bench_report.h - what the three benches share: measuring a run's time and processor time,
+/* bench_report.h - what the benches share: measuring a run's time and processor time,
  * printing its progress, printing its summary. Main thread, where nothing else is said. */
 #ifndef TRIBUTARY_TOOL_BENCH_REPORT_H
 #define TRIBUTARY_TOOL_BENCH_REPORT_H
@@ -76,6 +76,9 @@ void report_put_real(json_t *object, const char *name, double value);
  * holds the whole histogram. */
 void report_put_latency(json_t *object, const struct histogram *latency, bool slots);
 void report_print_latency(const struct histogram *latency);
+/* The same for other durations than the latency of events. */
+void report_put_quantiles(json_t *object, const char *name, const struct histogram *durations, bool slots);
+void report_print_quantiles(const char *title, const struct histogram *durations);
 
 /* Reports holes, disorder and losses. The text form leaves out counts of 0. */
 void report_put_stats(json_t *object, const struct check_stats *stats);

@@ -27,6 +27,7 @@ static const struct verb *const verbs[] = {&verb_pub,
                                            &verb_bench_pub,
                                            &verb_bench_sub,
                                            &verb_bench_latency,
+                                           &verb_bench_batch,
                                            &verb_completion,
                                            &verb_version};
 

@@ -27,6 +27,7 @@ extern const struct verb verb_batch_ls;         /* batch_ls.c */
 extern const struct verb verb_bench_pub;        /* bench_pub.c */
 extern const struct verb verb_bench_sub;        /* bench_sub.c */
 extern const struct verb verb_bench_latency;    /* bench_latency.c */
+extern const struct verb verb_bench_batch;      /* bench_batch.c */
 extern const struct verb verb_completion;       /* completion.c */
 extern const struct verb verb_version;          /* version.c */
 

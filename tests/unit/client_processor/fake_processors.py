@@ -5,7 +5,8 @@ Usage: fake_processors.py PROTO_FOLDER [ADDRESS]
 
 ADDRESS is 127.0.0.1:0 unless it is given. The port is printed as the first line.
 
-A scene that fails ends its call with INTERNAL and the cause. The client does not retry after INTERNAL.
+A scene that fails ends its call with FAILED_PRECONDITION and the cause. The client does not retry
+after that.
 """
 
 import collections, ctypes, os, queue, shutil, signal, subprocess, sys, tempfile, threading
@@ -168,6 +169,12 @@ class Worker:
         expect(got == kind, "%s came in place of %s" % (got, kind))
         return getattr(entry, kind) if entry else None
 
+    def get_any(self, kinds):
+        entry = self.incoming.get(timeout=PATIENCE)
+        got = entry.WhichOneof("command") if entry else "end"
+        expect(got in kinds, got)
+        return got
+
     def send(self, **command):
         self.outgoing.put(pb.ProcessResponse(**command))
 
@@ -295,24 +302,13 @@ def closing(worker, hello, visit):
     if visit == 1:
         worker.begin(1, b"a", [(b"", b"x")], finish=False)
         worker.send(closing=pb.ProcessResponse.Closing(reason="DRAINING"))
-        worker.get("loaded")
-        result = worker.get_any(("result", "draining"))
-        expect(worker.get_any(("result", "draining")) != result, "both")
+        got = {worker.get_any(("loaded", "result", "draining")) for _ in range(3)}
+        expect(len(got) == 3, "each of them")
         worker.send(finish=pb.ProcessResponse.Finish(batch=1))
         worker.get("saved")
         worker.get("end")
         return
     leave(worker)
-
-
-def get_any(self, kinds):
-    entry = self.incoming.get(timeout=PATIENCE)
-    got = entry.WhichOneof("command") if entry else "end"
-    expect(got in kinds, got)
-    return got
-
-
-Worker.get_any = get_any
 
 
 def quiet(worker, hello, visit):
@@ -351,7 +347,7 @@ def run_stream(messages, context):
     try:
         yield from RUNS[name](all_messages(), context, visit_of(name))
     except Wrong as wrong:
-        context.abort(grpc.StatusCode.INTERNAL, str(wrong))
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(wrong))
 
 
 def process(messages, context):
@@ -364,7 +360,7 @@ def process(messages, context):
             hello = worker.get("hello")
             WORKERS[hello.processor](worker, hello, visit_of(hello.processor))
         except Wrong as wrong:
-            ending.append((grpc.StatusCode.INTERNAL, str(wrong)))
+            ending.append((grpc.StatusCode.FAILED_PRECONDITION, str(wrong)))
         except Lost as lost:
             ending.append((lost.code, "lost"))
         worker.outgoing.put(None)

@@ -54,6 +54,11 @@ class Pages(unittest.TestCase):
                 "bench pub",
                 "bench sub",
                 "bench latency",
+                "bench batch",
+                "batch work",
+                "batch run",
+                "batch watch",
+                "batch ls",
                 "completion",
                 "version",
             },
@@ -120,7 +125,7 @@ class Pages(unittest.TestCase):
             self.complete("producers", ""), ["ls", "get", "add", "update", "rm", "drain", "watch"]
         )
         self.assertEqual(self.complete("help", "subs", "k"), ["kick"])
-        self.assertEqual(self.complete("bench", ""), ["pub", "sub", "latency"])
+        self.assertEqual(self.complete("bench", ""), ["pub", "sub", "latency", "batch"])
         self.assertEqual(
             self.complete("sub", "--overflow", "d"), ["drop-oldest", "drop-newest", "disconnect"]
         )
