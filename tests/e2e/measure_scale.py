@@ -53,7 +53,7 @@ def cpu_s(pid):
     return found
 
 
-def ask_for_info(address):
+def call_get_info(address):
     """Asks again and again until standard input ends. The first answer only says that it begins."""
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, -19)
@@ -81,11 +81,11 @@ def input_has_ended(timeout_s):
 
 
 @contextlib.contextmanager
-def info_asked(address):
+def info_called(address):
     """Another process asks for GetInfo meanwhile, and prints how long it waited: this one is busy with
     what all the peers are sent, and would count that."""
     with subprocess.Popen(
-        [sys.executable, __file__, "--ask", address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, __file__, "--get-info", address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         process.stdout.readline()
         yield
@@ -199,7 +199,7 @@ def turns(asked):
             scale.subscribe(asked.consumers)
         print(f"  resident: {rss_bytes(scale.daemon.pid) >> 20} MiB", flush=True)
         admin = scale.daemon.admin()
-        with info_asked(scale.daemon.address), scale.turns("200 more producers"):
+        with info_called(scale.daemon.address), scale.turns("200 more producers"):
             before = scale.crowd.begun()
             link = [scale.crowd.link(), scale.crowd.link()]
             for number in range(200):
@@ -362,10 +362,10 @@ def main():
     parser.add_argument("--consumers", type=int, default=10000)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--ask", help=argparse.SUPPRESS)
+    parser.add_argument("--get-info", help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.ask:
-        ask_for_info(asked.ask)
+    if asked.get_info:
+        call_get_info(asked.get_info)
         return
     if set(asked.kinds) - set(KINDS):
         parser.error(f"no such kind: {' '.join(set(asked.kinds) - set(KINDS))}")
