@@ -19,8 +19,10 @@ void fixture_init(struct store_fixture *fixture)
 {
     *fixture = (struct store_fixture){.timeout_ns = PATIENCE_NS, .max_waiting = 100};
     /* in memory: the VFS plays the disk, and the folder itself is synced for real */
-    snprintf(fixture->folder, sizeof(fixture->folder), "%s/tributary-store-XXXXXX",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    const char *base = getenv("TMPDIR");
+    if (!base || strlen(base) > 32)
+        base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(fixture->folder, sizeof(fixture->folder), "%s/tributary-store-XXXXXX", base);
     log_setup(LOG_OFF, LOG_AS_TEXT, STDERR_FILENO);
     cr_assert(mkdtemp(fixture->folder));
     snprintf(fixture->path, sizeof(fixture->path), "%s/state", fixture->folder);
