@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """Endpoints that files in a watched folder define: both layouts, every way to change a file, bad files,
 and names that are in use."""
+import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import socket
 import subprocess
@@ -277,6 +279,76 @@ resolve_period: 10s
         self.wait_counter("live.bad_endpoint_folders", 0)
         self.write("second.yml", "address: 127.0.0.1:9\n")
         self.wait_names("first", "second")
+
+
+class Storm(WithFolder):
+    """Files change faster than they are read, in every way. What stands there at the end counts."""
+
+    more_folders = 2
+    seconds = 3
+
+    def more(self):
+        self.all = [self.folder, *(self.root / f"more-{i}" for i in range(self.more_folders))]
+        for folder in self.all[1:]:
+            folder.mkdir()
+        return [word for folder in self.all[1:] for word in ("--endpoints-dir", str(folder))]
+
+    def test_what_stands_there_at_the_end_counts(self):
+        seed = random.randrange(1 << 32)
+        rng = random.Random(seed)
+        consumer = self.consumer()
+        until = time.monotonic() + self.seconds
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                self._change(rng, rng.choice(self.all))
+            time.sleep(rng.random() * 0.004)
+        expected = set()
+        for number, folder in enumerate(self.all):
+            for path in folder.iterdir():
+                path.unlink()
+            for i in range(20):
+                content, names = self._content(rng, f"last{number}-{i}")
+                self.write(f"last{number}-{i}.json", content, folder)
+                expected |= names
+        with self.subTest(seed=seed):
+            self.wait_names(*expected)
+            self.wait_counter("live.bad_endpoint_files", 0)
+        for folder in self.all:
+            for path in folder.iterdir():
+                path.unlink()
+        self.wait_names()
+        consumer.cancel()
+
+    def _content(self, rng, stem):
+        """A good file, and the names that it defines. Some names stand in several files."""
+        if rng.random() < 0.5:
+            name = f"shared{rng.randrange(5)}" if rng.random() < 0.4 else stem
+            labels = {"version": str(rng.randrange(9))}
+            return json.dumps({"name": name, "address": "127.0.0.1:9", "labels": labels}), {name}
+        targets = {f"127.0.0.1:{rng.randrange(1, 9)}" for _ in range(rng.randrange(4))}
+        return json.dumps([{"targets": sorted(targets)}]), {f"{stem}@{each}" for each in targets}
+
+    def _change(self, rng, folder):
+        name, other = (f"n{rng.randrange(20)}.json" for _ in range(2))
+        kind = rng.randrange(10)
+        if kind < 4:
+            self.write(name, self._content(rng, name[:-5])[0], folder)
+        elif kind == 4:  # in pieces
+            content = self._content(rng, name[:-5])[0]
+            (folder / name).write_text(content[: len(content) // 2])
+            (folder / name).write_text(content)
+        elif kind == 5:
+            self.write(name, rng.choice((b"{", b"", b"\xff", b"[1]", rng.randbytes(3000))), folder)
+        elif kind == 6:
+            (folder / name).unlink()
+        elif kind == 7:
+            (folder / name).rename(folder / other)
+        elif kind == 8:
+            os.symlink(name, folder / ".link")
+            (folder / ".link").rename(folder / name)
+        else:
+            folder.rename(f"{folder}.moved")
+            pathlib.Path(f"{folder}.moved").rename(folder)
 
 
 class Lists(WithFolder):
