@@ -20,6 +20,7 @@
 #define DEFAULT_KEPT_NS (24 * 3600 * NS_PER_S)
 #define DEFAULT_RELOADS 10
 #define MAX_RELOADS 1000
+#define STOP_NS (100 * NS_PER_MS) /* after --drain: until commands are stopped */
 #define MAX_KEPT_NS (INT64_C(365) * 24 * 3600 * NS_PER_S)
 #define MAX_TIME_NS (3600 * NS_PER_S)
 
@@ -36,6 +37,7 @@ struct work_run {
     struct batch_worker worker;
     struct stop stop;
     _Atomic bool store_has_failed;
+    bool is_late; /* --drain has passed */
     _Atomic bool has_ended;
     struct tributary_status ended; /* set before has_ended */
 };
@@ -82,22 +84,36 @@ static void on_store_failed(void *ctx)
 
 /* ---- the run ---- */
 
+/* Commands are stopped. Nothing that they answer is saved. */
+static void abandon(struct work_run *run)
+{
+    run->is_late = true;
+    atomic_store(&run->worker.is_abandoned, true);
+}
+
 /* Waits for the end of the worker. The first signal, and the end of --for, let it finish its
- * batches; the second signal ends it at once. */
+ * batches, for as long as --drain says; the second signal ends it at once. */
 static void wait_for_end(struct work_run *run, struct tributary_worker *worker)
 {
-    bool is_finishing = false, is_cancelled = false;
+    const int64_t drain_ns = run->settings->drain_ns;
+    int64_t late_ns = INT64_MAX; /* when it should have finished */
+    bool is_cancelled = false;
 
     while (!atomic_load(&run->has_ended)) {
-        (void)stop_wait(&run->stop, -1, INT64_MAX);
+        const int64_t now_ns = clock_mono_ns();
+
+        (void)stop_wait(&run->stop, -1, late_ns == INT64_MAX ? INT64_MAX : MAX_OF(late_ns - now_ns, 0));
         const bool has_failed = atomic_load(&run->store_has_failed);
         if (!is_cancelled && (run->stop.signals > 1 || has_failed)) {
             is_cancelled = true;
             atomic_store(&run->worker.is_abandoned, true);
             tributary_worker_cancel(worker);
-        } else if (!is_finishing && !is_cancelled && stop_requested(&run->stop)) {
-            is_finishing = true;
-            tributary_worker_finish(worker, run->settings->drain_ns);
+        } else if (late_ns == INT64_MAX && !is_cancelled && !run->is_late && stop_requested(&run->stop)) {
+            late_ns = clock_from_now_ns(drain_ns + STOP_NS);
+            tributary_worker_finish(worker, drain_ns > 0 ? drain_ns : TRIBUTARY_NONE);
+        } else if (clock_mono_ns() >= late_ns) {
+            late_ns = INT64_MAX;
+            abandon(run);
         }
     }
 }
@@ -111,12 +127,12 @@ static int result_of(const struct work_run *run)
                 run->settings->store);
         return EXITS_ERROR;
     }
-    if (code == TRIBUTARY_OK || code == TRIBUTARY_CANCELLED)
-        return run->stop.signals > 1 ? EXITS_ERROR : EXITS_OK;
-    if (code == TRIBUTARY_DEADLINE_EXCEEDED) {
+    if (run->is_late || code == TRIBUTARY_DEADLINE_EXCEEDED) {
         fprintf(stderr, "tributary: batches were not finished within --drain\n");
         return EXITS_ERROR;
     }
+    if (code == TRIBUTARY_OK || code == TRIBUTARY_CANCELLED)
+        return run->stop.signals > 1 ? EXITS_ERROR : EXITS_OK;
     return link_failed("working", &run->ended);
 }
 
@@ -266,6 +282,7 @@ static const struct option_bounds bounds[] = {
     {"max-operations", 1, UINT32_MAX},
     {"max-batches", 1, 100000},
     {"max-reloads", 0, MAX_RELOADS},
+    {"drain", 0, (uint64_t)MAX_TIME_NS},
     {"results-for", (uint64_t)NS_PER_S, (uint64_t)MAX_KEPT_NS},
 };
 

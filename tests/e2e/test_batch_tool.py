@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
+import time
 import unittest
 
 import grpc
@@ -297,6 +298,16 @@ print(json.dumps({"resource_base64": each["data_base64"], "results": [{"data_bas
         self.assertEqual(stuck.wait(PATIENCE), 1)
         self.assertEqual(self.outcome(caller)[0], 3)
         self.assertEqual(self.stored("k"), (1, "5"))
+
+    def test_batches_that_are_not_finished_within_the_drain_are_stopped(self):
+        worker = self.work("--drain", "200ms")
+        caller = self.start_run("k", "gate-5")
+        eventually(self.runs, "the operation has begun")
+        begin = time.monotonic()
+        self.assertIn("batches were not finished within --drain", self.finish(worker, code=1))
+        self.assertLess(time.monotonic() - begin, 20, "it has waited for the command's own end")
+        self.assertNotEqual(self.outcome(caller)[0], 0)
+        self.assertEqual(self.rows("SELECT * FROM resource"), [])
 
     def test_files_that_are_no_store_are_refused(self):
         (self.folder / "text").write_text("hello\n")
