@@ -9,6 +9,7 @@
 #include "base/peer_charge.h"
 #include "batch/processor.h"
 #include "loop/peer_turns.h"
+#include "server/rpc/batch_records.h"
 #include "server/rpc/rpc.h"
 
 struct rpc {
@@ -22,6 +23,7 @@ struct rpc {
     struct health *health;
     struct endpoint_edits *edits;
     struct batch_processors *batches;
+    struct batch_records batch_records;
     struct peer_charges answers;   /* of unary calls, on their way */
     struct peer_turns unary_turns; /* loop: lists, and what else takes unary calls several steps */
     struct peer_turns watch_turns; /* loop: Admin.Watch */

@@ -14,9 +14,12 @@
 static enum err serve(struct rpc *rpc)
 {
     enum err (*const services[])(struct rpc *) = {
-        publish_serve, publish_stream_serve, register_serve,         subscriber_serve,    consume_serve,
-        admin_serve,   admin_ends_serve,     endpoints_serve,        changes_serve,       explain_serve,
-        finish_serve,  batch_run_serve,      batch_run_stream_serve, batch_process_serve, health_serve};
+        publish_serve,          publish_stream_serve, register_serve,
+        subscriber_serve,       consume_serve,        admin_serve,
+        admin_ends_serve,       endpoints_serve,      changes_serve,
+        explain_serve,          finish_serve,         batch_run_serve,
+        batch_run_stream_serve, batch_process_serve,  batch_list_serve,
+        batch_records_serve,    health_serve};
 
     for (size_t i = 0; i < ARRAY_LEN(services); i++) {
         enum err err = services[i](rpc);
@@ -43,7 +46,9 @@ struct status rpc_new(struct loop *loop, struct hub *hub, const struct rpc_param
     peer_turns_init(&rpc->unary_turns, rpc->loop);
     peer_turns_init(&rpc->watch_turns, rpc->loop);
     rpc->edits = endpoint_edits_new(loop, hub, params->dial, params->store);
-    rpc->batches = batch_processors_new(loop);
+    batch_records_init(&rpc->batch_records);
+    rpc->batches = batch_processors_new(
+        loop, &(struct batch_record_port){.record = batch_records_add, .ctx = &rpc->batch_records});
     err = rpc->edits && rpc->batches ? serve(rpc) : ERR_NO_MEMORY;
     if (err) {
         rpc_free(rpc);
@@ -59,6 +64,7 @@ void rpc_free(struct rpc *rpc)
     if (!rpc)
         return;
     batch_processors_free(rpc->batches);
+    batch_records_fini(&rpc->batch_records);
     endpoint_edits_free(rpc->edits);
     reflection_free(rpc);
     health_free(rpc);

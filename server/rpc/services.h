@@ -26,6 +26,8 @@ MUST_CHECK enum err explain_serve(struct rpc *rpc);    /* likewise */
 MUST_CHECK enum err batch_run_serve(struct rpc *rpc);
 MUST_CHECK enum err batch_run_stream_serve(struct rpc *rpc); /* of the service Batch: right behind it */
 MUST_CHECK enum err batch_process_serve(struct rpc *rpc);    /* likewise */
+MUST_CHECK enum err batch_list_serve(struct rpc *rpc);       /* likewise */
+MUST_CHECK enum err batch_records_serve(struct rpc *rpc);    /* likewise */
 MUST_CHECK enum err health_serve(struct rpc *rpc);
 MUST_CHECK enum err reflection_serve(struct rpc *rpc);
 

@@ -21,6 +21,7 @@
 #include "batch/batch_error.h"
 #include "batch/batch_port.h"
 #include "batch/batch_settings.h"
+#include "batch/processor_record.h"
 
 struct batch_processor;
 struct batch_processors;
@@ -49,8 +50,8 @@ struct processor_operation {
 /* Frees what an operation has got. It must not be in a processor. */
 void processor_operation_fini(struct processor_operation *operation);
 
-/* NULL: no memory. */
-struct batch_processors *batch_processors_new(struct loop *loop);
+/* `records` is copied. NULL: no memory. */
+struct batch_processors *batch_processors_new(struct loop *loop, const struct batch_record_port *records);
 /* No processor may be left. NULL is allowed. The loop's thread, before the loop is freed. */
 void batch_processors_free(struct batch_processors *processors);
 

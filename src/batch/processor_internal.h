@@ -13,8 +13,11 @@
 #include <stdatomic.h>
 
 #include "base/map.h"
+#include "base/shared_bytes.h"
+#include "base/sorted.h"
 #include "batch/batch_engine.h"
 #include "batch/processor.h"
+#include "batch/processor_record.h"
 #include "batch/worker.h"
 #include "loop/loop.h"
 
@@ -22,6 +25,8 @@ struct batch_processors {
     struct loop *loop;
     pthread_mutex_t lock; /* taken before that of a processor */
     struct map processors;
+    struct sorted by_name; /* the same */
+    struct batch_record_port records;
     _Atomic uint64_t batches; /* the number of the last batch */
     uint64_t workers;         /* that have joined: for names */
     bool stopping;
@@ -36,6 +41,7 @@ struct batch_processor {
     _Atomic uint32_t references;
     pthread_mutex_t lock;
     struct map_node node; /* in all->processors, by name; under the lock of `all` */
+    struct sorted_node by_name;
     struct batch_settings settings;
     struct batch_engine *engine;
     struct list workers;
@@ -70,9 +76,8 @@ struct batch_worker {
     bool draining;
     enum fault_reason fault;
     uint64_t saved, failed, operations;
-    const char *peer; /* behind the name */
-    size_t name_size;
-    uint8_t name[];
+    struct shared_bytes *name;
+    char peer[];
 };
 
 struct worker_batch {
@@ -99,6 +104,7 @@ struct worker_batch {
     bool is_unloading;    /* the abort is for a batch in which nothing has run */
     int64_t abort_due_ns; /* the worker must have answered the abort */
     uint64_t generation;
+    struct shared_bytes *worker_name; /* of the last attempt; NULL: it had none */
     /* Why operations fail. */
     enum fault_reason reason;
     struct batch_error *error;
@@ -134,11 +140,6 @@ void processor_wake_workers(struct batch_processor *processor);
 void processor_check_aborts(struct batch_processor *processor, int64_t now_ns);
 /* What must be done next, by the clock. */
 int64_t processor_due_ns(const struct batch_processor *processor);
-
-static inline struct worker_batch *worker_batch_of(struct keyed_batch *batch)
-{
-    return batch_user(batch);
-}
 
 static inline struct processor_operation *processor_operation_of(struct batch_operation *operation)
 {

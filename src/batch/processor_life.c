@@ -15,13 +15,20 @@ void processor_operation_fini(struct processor_operation *operation)
     buf_fini(&operation->result);
 }
 
-struct batch_processors *batch_processors_new(struct loop *loop)
+static struct bytes name_of(const struct sorted_node *node)
+{
+    return batch_processor_name(container_of(node, struct batch_processor, by_name));
+}
+
+struct batch_processors *batch_processors_new(struct loop *loop, const struct batch_record_port *records)
 {
     struct batch_processors *processors = calloc(1, sizeof(*processors));
 
     if (!processors)
         return NULL;
     processors->loop = loop;
+    processors->records = *records;
+    sorted_init(&processors->by_name, name_of);
     CHECK(pthread_mutex_init(&processors->lock, NULL) == 0);
     map_init(&processors->processors);
     return processors;
@@ -165,6 +172,7 @@ static void retire(struct batch_processor *processor)
         retired = true;
         processor->retired = true;
         map_remove(&all->processors, &processor->node);
+        sorted_remove(&all->by_name, &processor->by_name);
         if (processor->timer_ns != INT64_MAX)
             post_timer(processor); /* the loop disarms it */
     }
@@ -213,6 +221,7 @@ enum fault_reason processor_open(struct batch_processors *all, struct bytes name
             batch_processor_release(processor);
             return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
         }
+        sorted_add(&all->by_name, &processor->by_name);
     }
     pthread_mutex_lock(&processor->lock);
     *processor_out = processor;
@@ -264,7 +273,7 @@ bool batch_processor_cancel(struct processor_operation *operation)
     if (in_engine->state != OPERATION_RUNNING)
         return false;
 
-    const struct worker_batch *work = worker_batch_of(in_engine->batch);
+    const struct worker_batch *work = batch_user(in_engine->batch);
 
     if (operation->batch == work->number || work->is_reload)
         return false; /* it was sent */

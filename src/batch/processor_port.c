@@ -22,7 +22,7 @@ static void init(struct worker_batch *work, struct keyed_batch *batch)
 /* A new attempt. */
 static void load(void *ctx, struct keyed_batch *batch)
 {
-    struct worker_batch *work = worker_batch_of(batch);
+    struct worker_batch *work = batch_user(batch);
 
     if (!work->batch)
         init(work, batch);
@@ -39,7 +39,7 @@ static void load(void *ctx, struct keyed_batch *batch)
 
 static void operate(void *ctx, struct keyed_batch *batch, struct batch_operation *in_engine)
 {
-    struct worker_batch *work = worker_batch_of(batch);
+    struct worker_batch *work = batch_user(batch);
     struct processor_operation *operation = processor_operation_of(in_engine);
 
     (void)ctx;
@@ -51,7 +51,7 @@ static void operate(void *ctx, struct keyed_batch *batch, struct batch_operation
 
 static void save(void *ctx, struct keyed_batch *batch)
 {
-    struct worker_batch *work = worker_batch_of(batch);
+    struct worker_batch *work = batch_user(batch);
 
     (void)ctx;
     work->to_finish = true;
@@ -62,7 +62,7 @@ static void save(void *ctx, struct keyed_batch *batch)
  * loaded. */
 static void unload(void *ctx, struct keyed_batch *batch)
 {
-    struct worker_batch *work = worker_batch_of(batch);
+    struct worker_batch *work = batch_user(batch);
 
     if (!work->worker) {
         batch_unloaded(batch);
@@ -74,7 +74,7 @@ static void unload(void *ctx, struct keyed_batch *batch)
 
 static void expired(void *ctx, struct keyed_batch *batch)
 {
-    struct worker_batch *work = worker_batch_of(batch);
+    struct worker_batch *work = batch_user(batch);
 
     if (work->worker && work->is_queued) {
         if (work->loads == 1)
@@ -91,17 +91,25 @@ static void expired(void *ctx, struct keyed_batch *batch)
 
 /* ---- the end ---- */
 
+static bool is_lost(const struct worker_batch *work, enum batch_outcome outcome)
+{
+    return outcome == BATCH_LOST && !work->error &&
+           (work->reason == FAULT_NONE || work->reason == FAULT_WORKER_LOST);
+}
+
+static bool may_have_run(const struct worker_batch *work, enum batch_outcome outcome)
+{
+    return is_lost(work, outcome) || (outcome == BATCH_SAVE_FAILED && work->error && !work->is_conflict);
+}
+
 static void set_failure(const struct worker_batch *work, struct processor_operation *operation,
                         enum batch_outcome outcome)
 {
     buf_fini(&operation->result);
     batch_error_release(operation->error);
     operation->error = batch_error_retain(work->error);
-    operation->reason = work->reason;
-    if (outcome == BATCH_LOST && !work->error && work->reason == FAULT_NONE)
-        operation->reason = FAULT_WORKER_LOST;
-    operation->may_have_run = operation->reason == FAULT_WORKER_LOST ||
-                              (outcome == BATCH_SAVE_FAILED && work->error && !work->is_conflict);
+    operation->reason = is_lost(work, outcome) ? FAULT_WORKER_LOST : work->reason;
+    operation->may_have_run = may_have_run(work, outcome);
 }
 
 static void end_operation(const struct worker_batch *work, struct processor_operation *operation,
@@ -126,6 +134,24 @@ static void end_operation(const struct worker_batch *work, struct processor_oper
     operation->ended(operation);
 }
 
+static void report(const struct batch_processor *processor, const struct worker_batch *work,
+                   enum batch_outcome outcome, const struct batch_record *record)
+{
+    const struct batch_record_port *port = &processor->all->records;
+    const bool lost = is_lost(work, outcome);
+    const struct processor_record whole = {.processor = batch_processor_name(processor),
+                                           .worker = shared_bytes_view(work->worker_name),
+                                           .batch = work->number,
+                                           .of_engine = record,
+                                           .was_lost = lost,
+                                           .reason = lost ? FAULT_WORKER_LOST : work->reason,
+                                           .error = work->error,
+                                           .may_have_run = may_have_run(work, outcome),
+                                           .generation = work->generation};
+
+    port->record(port->ctx, &whole);
+}
+
 static void count_batch(struct batch_processor *processor, enum batch_outcome outcome, uint64_t operations)
 {
     if (outcome == BATCH_SAVED)
@@ -138,7 +164,7 @@ static void count_batch(struct batch_processor *processor, enum batch_outcome ou
 static void ended(void *ctx, struct keyed_batch *batch, struct list *operations, enum batch_outcome outcome,
                   const struct batch_record *record)
 {
-    struct worker_batch *work = worker_batch_of(batch);
+    struct worker_batch *work = batch_user(batch);
 
     list_each(node, next, operations) {
         list_remove(node);
@@ -149,7 +175,10 @@ static void ended(void *ctx, struct keyed_batch *batch, struct list *operations,
         return;
     CHECK(!work->worker);
     count_batch(processor_of(ctx), outcome, record->operations);
+    if (outcome != BATCH_NOT_LOADED)
+        report(processor_of(ctx), work, outcome, record);
     worker_batch_set_error(work, FAULT_NONE, NULL);
+    shared_bytes_release(work->worker_name);
     free(work->sent);
 }
 

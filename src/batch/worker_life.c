@@ -59,6 +59,8 @@ static void begin(struct batch_worker *worker, struct worker_batch *work)
         return;
     }
     list_append(&worker->batches, &work->link);
+    shared_bytes_release(work->worker_name);
+    work->worker_name = shared_bytes_retain(worker->name);
     work->to_begin = true;
     worker_batch_dirty(work);
 }
@@ -136,8 +138,9 @@ static bool was_sent(const struct batch_operation *in_engine)
 {
     const struct processor_operation *operation =
         container_of(in_engine, struct processor_operation, in_engine);
+    const struct worker_batch *work = batch_user(in_engine->batch);
 
-    return operation->batch == worker_batch_of(in_engine->batch)->number;
+    return operation->batch == work->number;
 }
 
 void worker_batch_lose(struct worker_batch *work)
@@ -202,10 +205,13 @@ int64_t processor_due_ns(const struct batch_processor *processor)
 static struct batch_worker *worker_new(const struct batch_worker_params *params, struct bytes name)
 {
     const size_t peer_size = strlen(params->peer) + 1;
-    struct batch_worker *worker = calloc(1, sizeof(*worker) + name.size + peer_size);
+    struct batch_worker *worker = calloc(1, sizeof(*worker) + peer_size);
+    struct shared_bytes *shared = worker ? shared_bytes_new(name) : NULL;
 
-    if (!worker)
+    if (!shared) {
+        free(worker);
         return NULL;
+    }
     worker->port = params->port;
     worker->max_batches = params->max_batches;
     worker->hash = placement_hash(name);
@@ -214,10 +220,8 @@ static struct batch_worker *worker_new(const struct batch_worker_params *params,
     list_init(&worker->queued);
     list_init(&worker->dirty);
     map_init(&worker->numbers);
-    worker->name_size = name.size;
-    memcpy(worker->name, name.data, name.size);
-    memcpy(worker->name + name.size, params->peer, peer_size);
-    worker->peer = (const char *)worker->name + name.size;
+    worker->name = shared;
+    memcpy(worker->peer, params->peer, peer_size);
     count_add(COUNT_LIVE_BATCH_WORKERS, 1);
     return worker;
 }
@@ -227,6 +231,7 @@ static void worker_free(struct batch_worker *worker)
     if (!worker)
         return;
     map_fini(&worker->numbers);
+    shared_bytes_release(worker->name);
     count_add(COUNT_LIVE_BATCH_WORKERS, -1);
     free(worker);
 }
@@ -269,7 +274,7 @@ static bool has_worker(const struct batch_processor *processor, struct bytes nam
     list_each(node, next, &processor->workers) {
         const struct batch_worker *worker = container_of(node, struct batch_worker, node);
 
-        if (bytes_same((struct bytes){worker->name, worker->name_size}, name))
+        if (bytes_same(shared_bytes_view(worker->name), name))
             return true;
     }
     return false;
@@ -376,7 +381,7 @@ struct batch_processor *batch_worker_processor(const struct batch_worker *worker
 
 void batch_worker_view(const struct batch_worker *worker, struct batch_worker_view *view_out)
 {
-    *view_out = (struct batch_worker_view){.name = {worker->name, worker->name_size},
+    *view_out = (struct batch_worker_view){.name = shared_bytes_view(worker->name),
                                            .settings = &worker->processor->settings,
                                            .max_batches = worker->max_batches};
 }

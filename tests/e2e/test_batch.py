@@ -1,5 +1,6 @@
 #!/usr/bin/python3
 """Keyed batches over gRPC: Run, RunStream and Process (docs/batch.md)."""
+import itertools
 import threading
 
 import grpc
@@ -40,7 +41,7 @@ class Batches(Case):
 
 class Basics(Batches):
     def test_an_operation_gets_its_result_after_the_save(self):
-        worker = self.worker("sums", window=0.01)
+        worker = self.worker("sums", window=0.01, deadline=9)
         answer = self.run_one("sums", b"a", b"5")
 
         self.assertEqual(answer.data, b"5")
@@ -49,7 +50,7 @@ class Basics(Batches):
         self.assertEqual(self.run_one("sums", b"a", b"2").data, b"7")
 
     def test_operations_of_all_callers_share_a_batch(self):
-        worker = self.worker("shared", window=0.3)
+        worker = self.worker("shared", window=0.3, deadline=9)
         futures = [self.start("shared", b"k", b"1") for _ in range(20)]
         answers = [future.result() for future in futures]
 
@@ -58,7 +59,7 @@ class Basics(Batches):
         self.assertEqual((len(worker.loads), len(worker.saves)), (1, 1))
 
     def test_an_operation_that_fails_fails_alone(self):
-        self.worker("alone", window=0.1)
+        self.worker("alone", window=0.1, deadline=9)
         good, bad = self.start("alone", b"k", b"1"), self.start("alone", b"k", b"fail")
         self.assertEqual(good.result().data, b"1")
         fault = fault_of(bad.result)
@@ -71,7 +72,7 @@ class Basics(Batches):
             self.run_one("nobody", b"k", b"1")
 
     def test_bad_requests_are_refused_by_field(self):
-        self.worker("checked", window=0.01)
+        self.worker("checked", window=0.01, deadline=9)
         for fields, reason, field in [
             (dict(processor="", key=b"k"), "EMPTY", "processor"),
             (dict(processor="x" * 257, key=b"k"), "TOO_LONG", "processor"),
@@ -98,7 +99,7 @@ class Basics(Batches):
         self.assertNotIn(b"7", worker.order)
 
     def test_a_load_that_fails_reaches_all_who_wait(self):
-        session = self.session("unloaded", window=0.1)
+        session = self.session("unloaded", window=0.1, deadline=9)
         futures = [self.start("unloaded", b"k", b"1") for _ in range(3)]
         begin = session.receive("begin")
         self.assertEqual(begin.key, b"k")
@@ -112,7 +113,7 @@ class Basics(Batches):
             self.assertEqual((fault.code, fault.message), (Code.NOT_FOUND, "no such row"))
 
     def test_a_save_that_fails_reaches_all_operations(self):
-        session = self.session("unsaved", window=0.05)
+        session = self.session("unsaved", window=0.05, deadline=9)
         future = self.start("unsaved", b"k", b"1")
         batch = session.receive("begin").batch
         session.loaded(batch)
@@ -147,7 +148,7 @@ class Basics(Batches):
 
 class Streams(Batches):
     def test_a_stream_answers_each_operation_by_its_number(self):
-        self.worker("streamed", window=0.02)
+        self.worker("streamed", window=0.02, deadline=9)
         stream = self.stream()
         for request in range(1, 51):
             stream.run(request, "streamed", b"key %d" % (request % 5), b"1")
@@ -158,7 +159,7 @@ class Streams(Batches):
         self.assertEqual(len(stream.answers), 50)
 
     def test_requests_and_answers_may_come_together(self):
-        worker = self.worker("packed", window=0.05, packed=True)
+        worker = self.worker("packed", window=0.05, deadline=9, packed=True)
         stream = self.stream()
         more = [
             v1.RunStreamRequest(request=n, run=v1.RunRequest(processor="packed", key=b"k", data=b"1"))
@@ -176,7 +177,7 @@ class Streams(Batches):
         self.check_fault(stream.fault, Code.INVALID_ARGUMENT, "TOO_DEEP", "more.more")
 
     def test_a_refused_request_is_answered_and_the_stream_goes_on(self):
-        self.worker("going", window=0.02)
+        self.worker("going", window=0.02, deadline=9)
         stream = self.stream()
         stream.run(1, "going", b"", b"1")
         stream.run(2, "nobody", b"k", b"1")
@@ -188,7 +189,7 @@ class Streams(Batches):
         self.assertEqual(stream.answer(3).response.data, b"1")
 
     def test_a_number_in_use_ends_the_stream(self):
-        self.worker("numbers", window=0.5)
+        self.worker("numbers", window=0.5, deadline=9)
         stream = self.stream()
         stream.run(1, "numbers", b"k", b"1")
         stream.run(1, "numbers", b"k", b"1")
@@ -260,16 +261,20 @@ class Workers(Batches):
         self.check_fault(session.fault, invalid, "NO_HELLO", "hello")
 
     def test_another_policy_or_a_name_in_use_is_refused(self):
-        self.worker("mine", name="first", window=0.05)
+        self.worker("mine", name="first", window=0.05, deadline=9)
         self.refused(
-            Code.FAILED_PRECONDITION, "POLICY_DIFFERS", None, processor="mine", name="second", window=0.06
+            Code.FAILED_PRECONDITION, "POLICY_DIFFERS", None, processor="mine", name="new", window=0.06
         )
-        self.refused(Code.ALREADY_EXISTS, "WORKER_EXISTS", None, processor="mine", name="first", window=0.05)
-        self.worker("mine", name="second", window=0.05)
+        self.refused(
+            Code.ALREADY_EXISTS, "WORKER_EXISTS", None,
+            processor="mine", name="first", window=0.05, deadline=9,
+        )
+        self.worker("mine", name="second", window=0.05, deadline=9)
 
     def test_keys_are_shared_and_come_back_to_a_name(self):
         store = Store()
-        workers = {name: self.worker("spread", store=store, name=name, window=0.01) for name in "abc"}
+        options = dict(store=store, window=0.01, deadline=9)
+        workers = {name: self.worker("spread", name=name, **options) for name in "abc"}
         keys = [b"key %d" % n for n in range(60)]
         for key in keys:
             self.run_one("spread", key, b"1")
@@ -282,13 +287,13 @@ class Workers(Batches):
         eventually(lambda: self.daemon.live()["live.batch_workers"] == 2, "b is gone")
         for key in owners["b"]:
             self.assertEqual(self.run_one("spread", key, b"1").data, b"2")
-        back = self.worker("spread", store=store, name="b", window=0.01)
+        back = self.worker("spread", store=store, name="b", window=0.01, deadline=9)
         for key in keys:
             self.run_one("spread", key, b"1")
         self.assertEqual(set(back.loads), owners["b"])
 
     def test_max_batches_makes_other_keys_wait_for_their_turn(self):
-        session = self.session("narrow", window=0.02, max_batches=1)
+        session = self.session("narrow", window=0.02, deadline=9, max_batches=1)
         first, second = self.start("narrow", b"1", b"x"), None
         batch = session.receive("begin").batch
         second = self.start("narrow", b"2", b"y")
@@ -310,7 +315,7 @@ class Workers(Batches):
 
     def broken(self, speak, field):
         """A worker with a batch of one operation says something wrong."""
-        session = self.session("broken", window=0.02)
+        session = self.session("broken", window=0.02, deadline=9)
         future = self.start("broken", b"k", b"1")
         batch = session.receive("begin").batch
         speak(session, batch)
@@ -382,7 +387,7 @@ class Workers(Batches):
             future.result()
 
     def test_a_worker_that_drains_finishes_and_ends_with_ok(self):
-        session = self.session("drains", window=0.05)
+        session = self.session("drains", window=0.05, deadline=9)
         future = self.start("drains", b"k", b"1")
         batch = session.receive("begin").batch
         session.send(draining=dict())
@@ -433,6 +438,116 @@ class Workers(Batches):
         self.assertEqual(session.fault.reason, "WORKER_SILENT")
         with self.assertFault(Code.UNAVAILABLE, "NO_WORKER"):
             future.result()
+
+
+class Views(Batches):
+    def records(self, pattern=""):
+        call = v1.stub("Batch", self.channel()).WatchBatches(v1.WatchBatchesRequest(processor=pattern))
+        self.addCleanup(call.cancel)
+        return call
+
+    def observe(self, processor, pattern=""):
+        """An observer that is known to be there: it has a record of `processor`."""
+        call, first = self.records(pattern), []
+        thread = threading.Thread(target=lambda: first.append(next(call)), daemon=True)
+        thread.start()
+        while thread.is_alive():
+            self.run_one(processor, b"first", b"0")
+            thread.join(0.01)
+        self.run_one(processor, b"mark", b"0")
+        for record in itertools.chain(first, call):
+            if record.key == b"mark":
+                return call
+
+    def test_each_batch_that_ends_has_a_record(self):
+        self.worker("recorded", name="w", window=0.01, deadline=9)
+        self.worker("other", window=0.01, deadline=9)
+        mine, all_of_them = self.observe("recorded", "rec*"), self.observe("recorded")
+        self.run_one("other", b"k", b"1")
+        answer = self.run_one("recorded", b"k", b"1")
+        record = next(mine)
+        while record.key != b"k":
+            record = next(mine)
+
+        self.assertEqual((record.processor, record.key, record.worker), ("recorded", b"k", "w"))
+        self.assertEqual((record.batch, record.operations), (answer.batch, 1))
+        self.assertEqual((record.loads, record.saves), (1, 1))
+        self.assertEqual((record.outcome, record.lost), (v1.BATCH_OUTCOME_SAVED, 0))
+        self.assertFalse(record.HasField("error"))
+        self.assertGreater(record.started, 1_600_000_000 * 10**9)
+        self.assertGreaterEqual(record.total.nanos, record.load.nanos + record.save.nanos)
+        seen = {record.processor for _, record in zip(range(2), all_of_them)}
+        self.assertEqual(seen, {"other", "recorded"})
+
+    def test_a_record_says_why_a_batch_failed(self):
+        self.worker("marks", window=0.01, deadline=9)
+        observer = self.observe("marks")
+        session = self.session("failing", window=0.01, deadline=9)
+        future = self.start("failing", b"k", b"1")
+        batch = session.receive("begin").batch
+        session.failed(batch, code=5, message="gone", reason="GONE")
+        fault_of(future.result)
+        record = next(observer)
+        self.assertEqual((record.outcome, record.error.code), (v1.BATCH_OUTCOME_LOAD_FAILED, 5))
+        self.assertEqual((record.error.reason, record.error.message), ("GONE", "gone"))
+
+        future = self.start("failing", b"k", b"1")
+        batch = session.receive("begin").batch
+        session.loaded(batch, 77)
+        session.receive("operation")
+        session.close()
+        fault_of(future.result)
+        record = next(observer)
+        self.assertEqual((record.batch, record.outcome), (batch, v1.BATCH_OUTCOME_WORKER_LOST))
+        self.assertEqual((record.error.reason, record.error.may_have_run), ("WORKER_LOST", True))
+        self.assertEqual(record.generation, 77)
+
+    def test_an_observer_that_does_not_read_loses_records_that_are_counted(self):
+        self.worker("many", packed=True, window=0.001, deadline=60)
+        observer = self.observe("many")
+        stream = self.stream()
+        total, received, lost = 20000, 0, 0
+        keys = [b"%0200d" % n for n in range(total)]
+        for at in range(0, total, 1000):
+            stream.send(
+                packed=True,
+                more=[
+                    v1.RunStreamRequest(
+                        request=n + 1, run=v1.RunRequest(processor="many", key=keys[n], data=b"1")
+                    )
+                    for n in range(at, at + 1000)
+                ],
+            )
+        for n in range(total):
+            self.assertFalse(stream.answer(n + 1).HasField("error"))
+        while received + lost < total:
+            record = next(observer)
+            lost += record.lost
+            received += record.processor == "many"
+        self.assertEqual(received + lost, total)
+
+    def test_processors_are_listed_in_pages(self):
+        stub = v1.stub("Batch", self.daemon.channel)
+        for name in ("c", "a", "b"):
+            self.worker("list " + name, name="w " + name, window=0.02, deadline=9, max_batches=7)
+        self.run_one("list b", b"k", b"1")
+        pages, token = [], ""
+        while True:
+            page = stub.ListProcessors(v1.ListProcessorsRequest(page_size=2, page_token=token))
+            pages.append([processor.name for processor in page.processors])
+            token = page.next_page_token
+            if not token:
+                break
+        self.assertEqual(pages, [["list a", "list b"], ["list c"]])
+        whole = stub.ListProcessors(v1.ListProcessorsRequest())
+        second = whole.processors[1]
+        self.assertEqual((second.batches_saved, second.operations, second.keys), (1, 1, 0))
+        self.assertEqual(second.policy.window_length.nanos, 20_000_000)
+        self.assertEqual([(w.name, w.max_batches, w.operations) for w in second.workers], [("w b", 7, 1)])
+        self.assertIn("127.0.0.1:", second.workers[0].peer)
+        for fields, field in [(dict(page_size=1001), "page_size"), (dict(page_token="x"), "page_token")]:
+            with self.assertFault(Code.INVALID_ARGUMENT, None, field):
+                stub.ListProcessors(v1.ListProcessorsRequest(**fields))
 
 
 class Drain(Batches):

@@ -7,7 +7,7 @@ from harness.client import connect
 from harness.daemon import PATIENCE
 from harness.protos import health
 
-SERVICES = ["", "tributary.v1.Publisher", "tributary.v1.Subscriber", "tributary.v1.Admin", "tributary.v1.Batch"]
+SERVICES = ["", *(f"tributary.v1.{name}" for name in ("Publisher", "Subscriber", "Admin", "Batch"))]
 SERVING, NOT_SERVING, UNKNOWN = 1, 2, 3
 
 
