@@ -84,8 +84,9 @@ def input_has_ended(timeout_s):
 def info_called(address):
     """Another process asks for GetInfo meanwhile, and prints how long it waited: this one is busy with
     what all the peers are sent, and would count that."""
+    command = [sys.executable, __file__, "--get-info", address]
     with subprocess.Popen(
-        [sys.executable, __file__, "--get-info", address], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         process.stdout.readline()
         yield
