@@ -60,7 +60,7 @@ class Live(Library):
         self.end_worker(worker)
         self.assertLessEqual(result["sent_again"], OPERATIONS)
 
-    def test_a_worker_that_is_killed_between_save_and_answer_counts_nothing_twice(self):
+    def test_a_worker_that_is_killed_between_save_and_answer_counts_nothing_twice(self):  # B31
         runner = self.runner()
         deaths = 0
         until = time.monotonic() + 2 * PATIENCE
