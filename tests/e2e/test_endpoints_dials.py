@@ -1,24 +1,25 @@
 #!/usr/bin/python3
 """How many upstreams are dialled at a time, and that those that do not answer keep nobody waiting."""
 import contextlib
+import json
 import os
+import pathlib
 import socket
+import tempfile
 import time
 
 from harness.case import main
 from harness.client import subscribe_request
 from harness.daemon import eventually, instrumented
-from harness.endpoints import ACTIVE, ADD, ENDPOINT, UNAVAILABLE, WithUpstreams
-from harness.protos import duration, v1
+from harness.endpoints import ACTIVE, ENDPOINT, UNAVAILABLE, WithUpstreams
+from harness.protos import duration
 from harness.sessions import of
-from harness.upstreams import endpoint
 
 MAX_DIALS, MAX_LATE = 128, 64
 SLOWER = 8 if instrumented() else 1
 
 
 class Dials(WithUpstreams):
-    listen = ("127.0.0.1:0", "[::1]:0")  # two peers
     crowd = 600
 
     def setUp(self):
@@ -119,19 +120,6 @@ class Dials(WithUpstreams):
             self.wait_state(consumer, "back", ACTIVE)
             again.wait_calls(1)
 
-    def test_a_peer_does_not_wait_for_all_that_another_one_has_to_dial(self):
-        upstream = self.upstream()
-        other = v1.stub("Admin", self.channel(self.daemon.addresses[1]))
-        with self.silent() as address:
-            self.crowd_of(address, backoff=duration(60))
-            self.addCleanup(self.remove, "of-another")
-            shape = endpoint("of-another", upstream.address, activation=ENDPOINT.SHARED)
-            other.AddProducer(ADD(endpoint=shape))
-            upstream.wait_calls(1)
-            waiting = self.daemon.live()["live.waiting_dials"]
-            print(f"\n  it was dialled while {waiting} of {self.crowd} waited")
-            self.assertGreater(waiting, self.crowd // 3)
-
     def test_removing_those_that_wait_leaves_nothing(self):
         with self.silent() as address:
             self.crowd_of(address)
@@ -142,6 +130,49 @@ class Dials(WithUpstreams):
         eventually(lambda: not live("waiting_dials") and not live("dials"), "no slot is held")
         eventually(lambda: not live("upstream_bytes") and not live("endpoints"), "nothing is left")
         eventually(lambda: self.descriptors() <= self.descriptors_before + 1, "no descriptor is left")
+
+
+class Crowded(WithUpstreams):
+    """A crowd of one peer, which comes all at once: the server itself, by a file. Nobody answers its
+    TLS handshakes, of which eight begin in 100 ms."""
+
+    crowd = 1000
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="tributary-dials-")
+        cls.path = pathlib.Path(cls.folder.name)
+        shape = {"method": "/demo.Feed/Watch", "activation": "SHARED", "tls": "system", "backoff": "1h"}
+        (cls.path / "template.json").write_text(json.dumps(shape))
+        cls.arguments = ("--endpoints-dir", cls.folder.name)
+        super().setUpClass()
+
+    @classmethod
+    def tearDownClass(cls):
+        super().tearDownClass()
+        cls.folder.cleanup()
+
+    def waiting(self):
+        return self.daemon.live()["live.waiting_dials"]
+
+    def test_another_peer_and_plaintext_go_past_them(self):
+        self.addCleanup(eventually, lambda: not self.daemon.live()["live.endpoints"], "all are gone", 60)
+        listening = self.enterContext(socket.create_server(("0.0.0.0", 0), backlog=4096))
+        other = self.enterContext(socket.create_server(("127.0.0.1", 0)))
+        other.settimeout(60)
+        port, upstream = listening.getsockname()[1], self.upstream()
+        targets = [f"127.1.{number // 250}.{number % 250 + 1}:{port}" for number in range(self.crowd)]
+        (self.path / "new").write_text(json.dumps([{"targets": targets}]))
+        (self.path / "new").rename(self.path / "crowd.json")
+        self.addCleanup((self.path / "crowd.json").unlink)
+        eventually(lambda: self.waiting() > self.crowd // 2, "they wait", patience=60)
+        self.add("plain", upstream.address, activation=ENDPOINT.SHARED)
+        self.add("tls", "127.0.0.1:%d" % other.getsockname()[1], activation=ENDPOINT.SHARED, tls="system")
+        upstream.wait_calls(1)
+        other.accept()[0].close()
+        waiting = self.waiting()
+        print(f"\n  both were dialled while {waiting} of {self.crowd} waited")
+        self.assertGreater(waiting, 0)
 
 
 if __name__ == "__main__":
