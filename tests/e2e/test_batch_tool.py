@@ -346,6 +346,55 @@ class Kept(BatchTool):
         self.assertEqual(self.rows("SELECT * FROM resource"), [], "nothing was changed, nothing is written")
 
 
+class Live(BatchTool):
+    """ls and watch, against the daemon."""
+
+    def setUp(self):
+        super().setUp()
+        self.worker = self.work("--worker", "one")
+
+    def test_ls_lists_processors_and_workers(self):
+        self.assertEqual(self.run_tool("batch", "run", "sums", "k", "5")[0], "5\n")
+        line = json.loads(self.run_tool("batch", "ls", "-o", "json")[0])
+        self.assertEqual((line["name"], line["batches_saved"], line["operations"]), ("sums", 1, 1))
+        self.assertEqual(line["policy"]["window_ns"], 20_000_000)
+        self.assertEqual(line["workers"][0]["name"], "one")
+        text = self.show(80, 24, "batch", "ls")
+        self.assertTrue(text.startswith("processor "), text)
+        for each in text.splitlines():
+            self.assertLessEqual(width_of(each), 80)
+        self.finish(self.worker)
+
+    def test_ls_without_processors(self):
+        self.finish(self.worker)
+        eventually(lambda: self.run_tool("batch", "ls")[1] == "no processors\n", "the last one is gone")
+
+    def test_watch_shows_each_batch(self):
+        watch = self.tool("batch", "watch", "-o", "jsonl", "-n", "1")
+        text = self.tool("batch", "watch", "su*", "-n", "1")
+        other = self.tool("batch", "watch", "other", "-n", "1")
+        while watch.poll() is None or text.poll() is None:
+            self.run_tool("batch", "run", "sums", "k\x1b[1m", "5")
+        record = json.loads(watch.communicate(timeout=PATIENCE)[0])
+        self.assertEqual((record["processor"], record["key"]), ("sums", "k\x1b[1m"))
+        self.assertEqual(record["outcome"], "saved")
+        self.assertEqual((record["operations"], record["worker"]), (1, "one"))
+        line = text.communicate(timeout=PATIENCE)[0]
+        self.assertIn("  saved        sums  k\\x1b[1m  1 operation  ", line)
+        self.assertIsNone(other.poll())
+        other.send_signal(signal.SIGTERM)
+        self.assertEqual(other.communicate(timeout=PATIENCE)[0], "")
+        self.finish(self.worker)
+
+    def test_watch_shows_why_a_batch_failed(self):
+        watch = self.tool("batch", "watch", "-o", "jsonl", "--no-reconnect", "-n", "1")
+        while watch.poll() is None:
+            self.outcome(self.start_run("k", "no-number"))
+        record = json.loads(watch.communicate(timeout=PATIENCE)[0])
+        self.assertEqual((record["outcome"], record["error"]["reason"]), ("save-failed", "COMMAND_FAILED"))
+        self.finish(self.worker)
+
+
 class Service:
     """A Batch service that lists and shows what the test has put in."""
 
