@@ -136,7 +136,7 @@ class Crowded(WithUpstreams):
     """A crowd of one peer, which comes all at once: the server itself, by a file. Nobody answers its
     TLS handshakes, of which eight begin in 100 ms."""
 
-    crowd = 1000
+    crowd = 500
 
     @classmethod
     def setUpClass(cls):
