@@ -16,10 +16,14 @@
 #include "server/rpc/services.h"
 #include "server/wire/message.h"
 
+/* About what a worker and a processor take. */
+#define WORKER_BYTES 4096u
+
 struct process_call {
     struct rpc *rpc;
     struct call *call;
     struct batch_worker *worker; /* NULL: before the hello, and after the end */
+    struct peer_charge charge;
     struct cq_wake wake;
     struct post_poll_hook send_hook;
     struct cq_timer write_timer;
@@ -182,7 +186,9 @@ static enum fault_reason read_hello(struct process_call *process, const struct p
 
     if (request->kind != PROCESS_HELLO)
         return fault_set(fault, FAULT_NO_HELLO, "hello", NULL);
-    if (batch_hello_read(request->hello, &hello, fault))
+    if (peer_charge_add(&process->rpc->batch_memory, loop_settings(process->rpc->loop), &process->charge,
+                        call_peer_key(process->call), WORKER_BYTES, fault) ||
+        batch_hello_read(request->hello, &hello, fault))
         return fault->reason;
     hello.params.peer = call_peer(process->call);
     hello.params.port = (struct batch_worker_port){.wake = wake, .ctx = process};
@@ -297,7 +303,10 @@ static void half_closed(struct call *call)
 
 static void freed(struct cq_wake *wake)
 {
-    free(container_of(wake, struct process_call, wake));
+    struct process_call *process = container_of(wake, struct process_call, wake);
+
+    peer_charge_give_back(&process->rpc->batch_memory, &process->charge);
+    free(process);
 }
 
 static void opened(struct call *call, void *ctx)

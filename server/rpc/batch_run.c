@@ -16,6 +16,7 @@ struct run_call {
     struct batch_processor *processor; /* NULL: the operation is in none */
     struct processor_operation operation;
     uint8_t *data; /* of the operation */
+    struct peer_charge charge;
     struct cq_wake wake;
     struct post_poll_hook answer_hook;
 };
@@ -72,6 +73,9 @@ static enum fault_reason keep(struct run_call *run, const struct run_request *re
     run->data = malloc(id.size + data.size + 1);
     if (!run->data)
         return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    if (peer_charge_add(&run->rpc->batch_memory, loop_settings(run->rpc->loop), &run->charge,
+                        call_peer_key(run->call), sizeof(*run) + id.size + data.size, fault))
+        return fault->reason;
     if (id.size > 0)
         memcpy(run->data, id.data, id.size);
     if (data.size > 0)
@@ -122,6 +126,7 @@ static void freed(struct cq_wake *wake)
 {
     struct run_call *run = container_of(wake, struct run_call, wake);
 
+    peer_charge_give_back(&run->rpc->batch_memory, &run->charge);
     processor_operation_fini(&run->operation);
     free(run->data);
     free(run);

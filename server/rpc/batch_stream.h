@@ -9,6 +9,7 @@
 
 #include "base/heap.h"
 #include "base/map.h"
+#include "base/peer_charge.h"
 #include "batch/processor.h"
 #include "server/rpc/batch_read.h"
 #include "server/wire/call.h"
@@ -25,6 +26,7 @@ struct stream_operation {
     struct heap_node timer; /* in stream->timers */
     uint64_t request;
     uint64_t bytes; /* that it counts in the bounds */
+    struct peer_charge charge;
     uint8_t data[];
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "server/rpc/batch_stream.h"
+#include "server/rpc/rpc_internal.h"
 
 /* Operations that are taken back in one turn. */
 #define MAX_PART 1024u
@@ -75,6 +76,7 @@ void stream_operation_free(struct stream_operation *operation)
     heap_remove(&stream->timers, &operation->timer);
     map_remove(&stream->requests, &operation->node);
     stream->bytes -= operation->bytes;
+    peer_charge_give_back(&stream->rpc->batch_memory, &operation->charge);
     batch_processor_release(operation->processor);
     processor_operation_fini(&operation->base);
     free(operation);

@@ -50,6 +50,9 @@ static enum fault_reason run(struct run_stream *stream, const struct run_request
 {
     enum fault_reason reason = FAULT_NONE;
 
+    if (peer_charge_add(&stream->rpc->batch_memory, loop_settings(stream->rpc->loop), &operation->charge,
+                        call_peer_key(stream->call), operation->bytes, fault))
+        return fault->reason;
     list_append(&stream->operations, &operation->link);
     reason = run_once(stream, request, operation, fault);
     if (reason == FAULT_NO_WORKER && stream->processor) { /* perhaps it has another of this name */

@@ -24,10 +24,11 @@ struct rpc {
     struct endpoint_edits *edits;
     struct batch_processors *batches;
     struct batch_records batch_records;
-    struct peer_charges answers;   /* of unary calls, on their way */
-    struct peer_turns unary_turns; /* loop: lists, and what else takes unary calls several steps */
-    struct peer_turns watch_turns; /* loop: Admin.Watch */
-    struct reflection *reflection; /* NULL: not served */
+    struct peer_charges batch_memory; /* operations and workers */
+    struct peer_charges answers;      /* of unary calls, on their way */
+    struct peer_turns unary_turns;    /* loop: lists, and what else takes unary calls several steps */
+    struct peer_turns watch_turns;    /* loop: Admin.Watch */
+    struct reflection *reflection;    /* NULL: not served */
 };
 
 #endif

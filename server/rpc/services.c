@@ -47,6 +47,7 @@ struct status rpc_new(struct loop *loop, struct hub *hub, const struct rpc_param
     peer_turns_init(&rpc->watch_turns, rpc->loop);
     rpc->edits = endpoint_edits_new(loop, hub, params->dial, params->store);
     batch_records_init(&rpc->batch_records);
+    peer_charges_init(&rpc->batch_memory, COUNT_LIVE_BATCH_BYTES, "operation", "batch operations of");
     rpc->batches = batch_processors_new(
         loop, &(struct batch_record_port){.record = batch_records_add, .ctx = &rpc->batch_records});
     err = rpc->edits && rpc->batches ? serve(rpc) : ERR_NO_MEMORY;
@@ -65,6 +66,7 @@ void rpc_free(struct rpc *rpc)
         return;
     batch_processors_free(rpc->batches);
     batch_records_fini(&rpc->batch_records);
+    peer_charges_fini(&rpc->batch_memory);
     endpoint_edits_free(rpc->edits);
     reflection_free(rpc);
     health_free(rpc);

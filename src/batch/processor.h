@@ -41,7 +41,8 @@ struct processor_operation {
     enum fault_reason reason;  /* FAULT_NONE: see `error` */
     struct batch_error *error; /* a reference of the operation's; NULL: it has a result */
     bool may_have_run;         /* it failed, and nobody knows whether it has run and was saved */
-    struct buf result;         /* the operation's: processor_operation_fini() */
+    struct buf result;         /* the operation's: processor_operation_fini(); in the budget */
+    bool result_dropped;       /* it has run, and the budget had no space for its result */
     uint64_t batch;            /* that it was sent with last; 0: none */
 
     struct batch_operation in_engine; /* the processor's */

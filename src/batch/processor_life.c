@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "base/counters.h"
 #include "batch/processor_internal.h"
@@ -12,6 +13,8 @@ void processor_operation_fini(struct processor_operation *operation)
 {
     batch_error_release(operation->error);
     operation->error = NULL;
+    operation->result_dropped = false;
+    budget_give(COUNT_LIVE_BATCH_BYTES, operation->result.size);
     buf_fini(&operation->result);
 }
 
@@ -253,12 +256,23 @@ enum fault_reason batch_processors_find(struct batch_processors *processors, str
 
 /* ---- operations ---- */
 
+static bool accepts(const struct batch_processor *processor)
+{
+    list_each(node, next, &processor->workers) {
+        const struct batch_worker *worker = container_of(node, struct batch_worker, node);
+
+        if (!worker->draining && !worker->fault)
+            return true;
+    }
+    return false;
+}
+
 enum fault_reason batch_processor_run(struct batch_processor *processor, struct bytes key,
                                       struct processor_operation *operation, struct fault *fault)
 {
     if (processor->is_stopped || processor->stopping)
         return fault_set(fault, FAULT_PROCESSOR_STOPPED, NULL, NULL);
-    if (processor->retired || !processor_choose(processor, key))
+    if (processor->retired || !accepts(processor))
         return fault_bytes(fault, FAULT_NO_WORKER, "processor", batch_processor_name(processor), NULL);
     operation->in_engine = (struct batch_operation){.bytes = operation->data.size + operation->id.size};
     return batch_engine_run(processor->engine, key, &operation->in_engine, fault);

@@ -105,8 +105,7 @@ static bool may_have_run(const struct worker_batch *work, enum batch_outcome out
 static void set_failure(const struct worker_batch *work, struct processor_operation *operation,
                         enum batch_outcome outcome)
 {
-    buf_fini(&operation->result);
-    batch_error_release(operation->error);
+    processor_operation_fini(operation);
     operation->error = batch_error_retain(work->error);
     operation->reason = is_lost(work, outcome) ? FAULT_WORKER_LOST : work->reason;
     operation->may_have_run = may_have_run(work, outcome);
@@ -116,7 +115,7 @@ static void end_operation(const struct worker_batch *work, struct processor_oper
                           enum batch_outcome outcome)
 {
     operation->reason = FAULT_NONE;
-    operation->may_have_run = false;
+    operation->may_have_run = operation->result_dropped;
     operation->in_engine.state = OPERATION_NEW;
     switch (outcome) {
     case BATCH_SAVED:

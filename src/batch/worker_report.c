@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "batch/processor_internal.h"
 
@@ -43,6 +44,20 @@ enum fault_reason batch_worker_loaded(struct batch_worker *worker, uint64_t batc
     return FAULT_NONE;
 }
 
+/* The operation has run, and its caller gets no result. */
+static bool drop_result(struct processor_operation *operation)
+{
+    const struct batch_error_text text = {
+        .code = CODE_RESOURCE_EXHAUSTED,
+        .message = text_bytes("it has run, but the server has no memory for its result"),
+        .reason = text_bytes(fault_reason_name(FAULT_MEMORY_BUDGET))};
+
+    buf_fini(&operation->result);
+    operation->error = batch_error_new(&text);
+    operation->result_dropped = true;
+    return operation->error;
+}
+
 static bool keep_result(struct processor_operation *operation, struct bytes data,
                         const struct batch_error_text *error)
 {
@@ -50,8 +65,13 @@ static bool keep_result(struct processor_operation *operation, struct bytes data
         operation->error = batch_error_new(error);
         return operation->error;
     }
+    if (data.size > 0 && !budget_take(COUNT_LIVE_BATCH_BYTES, data.size))
+        return drop_result(operation);
     buf_bytes(&operation->result, data.data, data.size);
-    return !operation->result.broken;
+    if (!operation->result.broken)
+        return true;
+    budget_give(COUNT_LIVE_BATCH_BYTES, data.size);
+    return drop_result(operation);
 }
 
 enum fault_reason batch_worker_result(struct batch_worker *worker, uint64_t batch, uint64_t id,

@@ -50,7 +50,7 @@ class Basics(Batches):
         self.assertEqual(self.run_one("sums", b"a", b"2").data, b"7")
 
     def test_operations_of_all_callers_share_a_batch(self):
-        worker = self.worker("shared", window=0.3, deadline=9)
+        worker = self.worker("shared", window=20, max_operations=20)
         futures = [self.start("shared", b"k", b"1") for _ in range(20)]
         answers = [future.result() for future in futures]
 
