@@ -41,6 +41,7 @@ class Batches(Case):
 
 class Basics(Batches):
     def test_an_operation_gets_its_result_after_the_save(self):
+        """B2, B3"""
         worker = self.worker("sums", window=0.01, deadline=9)
         answer = self.run_one("sums", b"a", b"5")
 
@@ -50,6 +51,7 @@ class Basics(Batches):
         self.assertEqual(self.run_one("sums", b"a", b"2").data, b"7")
 
     def test_operations_of_all_callers_share_a_batch(self):
+        """B10"""
         worker = self.worker("shared", window=20, max_operations=20)
         futures = [self.start("shared", b"k", b"1") for _ in range(20)]
         answers = [future.result() for future in futures]
@@ -59,6 +61,7 @@ class Basics(Batches):
         self.assertEqual((len(worker.loads), len(worker.saves)), (1, 1))
 
     def test_an_operation_that_fails_fails_alone(self):
+        """B28"""
         self.worker("alone", window=0.1, deadline=9)
         good, bad = self.start("alone", b"k", b"1"), self.start("alone", b"k", b"fail")
         self.assertEqual(good.result().data, b"1")
@@ -86,6 +89,7 @@ class Basics(Batches):
                     v1.stub("Batch", self.daemon.channel).Run(v1.RunRequest(**fields), timeout=PATIENCE)
 
     def test_a_deadline_before_the_start_ends_an_operation_that_never_runs(self):
+        """B11"""
         worker = self.worker("slowly", window=0.05, deadline=20, max_operations=1)
         slow = self.start("slowly", b"k", b"slow")
         eventually(lambda: worker.order == [b"slow"], "the slow operation runs")
@@ -99,6 +103,7 @@ class Basics(Batches):
         self.assertNotIn(b"7", worker.order)
 
     def test_a_load_that_fails_reaches_all_who_wait(self):
+        """B7"""
         session = self.session("unloaded", window=0.1, deadline=9)
         futures = [self.start("unloaded", b"k", b"1") for _ in range(3)]
         begin = session.receive("begin")
@@ -113,6 +118,7 @@ class Basics(Batches):
             self.assertEqual((fault.code, fault.message), (Code.NOT_FOUND, "no such row"))
 
     def test_a_save_that_fails_reaches_all_operations(self):
+        """B24"""
         session = self.session("unsaved", window=0.05, deadline=9)
         future = self.start("unsaved", b"k", b"1")
         batch = session.receive("begin").batch
@@ -197,6 +203,7 @@ class Streams(Batches):
         self.check_fault(stream.fault, Code.INVALID_ARGUMENT, "REQUEST_IN_USE", "request")
 
     def test_cancel_and_timeout_reach_what_has_not_started(self):
+        """B11"""
         worker = self.worker("queue", window=0.02, deadline=20, max_operations=1)
         stream = self.stream()
         stream.run(1, "queue", b"k", b"slow")
@@ -232,6 +239,7 @@ class Streams(Batches):
 
 class Workers(Batches):
     def test_what_is_in_force_is_told(self):
+        """B5"""
         session = self.session("defaults")
         welcome = session.welcome
         self.assertNotEqual(welcome.worker, "")
@@ -293,6 +301,7 @@ class Workers(Batches):
         self.assertEqual(set(back.loads), owners["b"])
 
     def test_max_batches_makes_other_keys_wait_for_their_turn(self):
+        """B25"""
         session = self.session("narrow", window=0.02, deadline=9, max_batches=1)
         first, second = self.start("narrow", b"1", b"x"), None
         batch = session.receive("begin").batch
@@ -460,6 +469,7 @@ class Views(Batches):
                 return call
 
     def test_each_batch_that_ends_has_a_record(self):
+        """B18"""
         self.worker("recorded", name="w", window=0.01, deadline=9)
         self.worker("other", window=0.01, deadline=9)
         mine, all_of_them = self.observe("recorded", "rec*"), self.observe("recorded")
@@ -480,6 +490,7 @@ class Views(Batches):
         self.assertEqual(seen, {"other", "recorded"})
 
     def test_a_record_says_why_a_batch_failed(self):
+        """B19"""
         self.worker("marks", window=0.01, deadline=9)
         observer = self.observe("marks")
         session = self.session("failing", window=0.01, deadline=9)
@@ -503,6 +514,7 @@ class Views(Batches):
         self.assertEqual(record.generation, 77)
 
     def test_an_observer_that_does_not_read_loses_records_that_are_counted(self):
+        """B17"""
         self.worker("many", packed=True, window=0.001, deadline=60)
         observer = self.observe("many")
         stream = self.stream()
@@ -554,6 +566,7 @@ class Drain(Batches):
     shared_daemon = False
 
     def test_a_drain_saves_what_has_begun_and_admits_nothing(self):
+        """B14, B15, B16"""
         self.daemon = self.start_daemon()
         session = Session(self.daemon.address, "ending", window=30, deadline=40)
         self.addCleanup(session.close)
