@@ -51,12 +51,12 @@ struct tributary_worker {
     enum worker_state state;
     struct stream stream;
     /* BACKOFF: the next attempt. OPENING: the limit for the welcome. LEAVING: the limit for the
-     * batches, then for the status. */
+     * batches. */
     struct cq_timer retry;
     uint32_t attempt;
     bool hello_sent;
     bool welcomed; /* at least once: the name is this worker's */
-    bool draining_sent, half_closed;
+    bool draining_sent;
     bool finishing;               /* the end is the program's; otherwise it is the server's */
     bool expired;                 /* LEAVING: the limit for the batches has passed */
     char name[257];               /* empty: none yet */
@@ -90,7 +90,7 @@ void worker_write_hello(const struct tributary_worker *worker, struct buf *reque
 /* worker_stream.c. */
 void worker_stream_init(struct tributary_worker *worker);
 
-#define WORKER_STATUS_LIMIT_NS (5 * NS_PER_S) /* for the server's status after the half-close */
+#define WORKER_STATUS_LIMIT_NS (5 * NS_PER_S) /* for the server's status after its deadline */
 
 /* worker_state.c. Client thread. */
 extern const struct fsm worker_machine;

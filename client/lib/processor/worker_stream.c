@@ -11,7 +11,6 @@
 #define MAX_REPORTS 1024u
 #define DEFAULT_DRAIN_NS (30 * NS_PER_S)
 #define WELCOME_LIMIT_NS (10 * NS_PER_S)
-#define STATUS_LIMIT_NS WORKER_STATUS_LIMIT_NS
 #define ORPHANS_PAUSE_NS (100 * NS_PER_MS)
 
 static void open_stream(struct tributary_worker *worker)
@@ -20,7 +19,7 @@ static void open_stream(struct tributary_worker *worker)
         .method = METHOD, .deadline_ns = INT64_MAX, .wait_for_connection = true};
     struct buf hello = {0};
 
-    worker->hello_sent = worker->draining_sent = worker->half_closed = worker->expired = false;
+    worker->hello_sent = worker->draining_sent = worker->expired = false;
     worker_write_hello(worker, &hello);
     cq_timer_set(worker->client->thread, &worker->retry,
                  clock_mono_ns() + worker->client->connect_timeout_ns);
@@ -31,19 +30,6 @@ static void open_stream(struct tributary_worker *worker)
         return;
     }
     stream_send(&worker->stream, slice_of_buf(&hello));
-}
-
-/* Whether to close this side: it drains, and no batch of this stream is left. */
-static bool may_close(struct tributary_worker *worker)
-{
-    bool done = false;
-
-    if (worker->state != WORKER_LEAVING || !worker->draining_sent)
-        return false;
-    pthread_mutex_lock(&worker->lock);
-    done = worker->by_number.count == 0 && packed_is_empty(&worker->reports);
-    pthread_mutex_unlock(&worker->lock);
-    return done;
 }
 
 /* The next message with reports. False: there is none; then the next report wakes this thread. */
@@ -77,7 +63,7 @@ static void pump(struct tributary_worker *worker)
 {
     grpc_slice message;
 
-    if ((worker->state != WORKER_LIVE && worker->state != WORKER_LEAVING) || worker->half_closed)
+    if (worker->state != WORKER_LIVE && worker->state != WORKER_LEAVING)
         return;
     if (!has_memory(worker)) {
         stream_cancel(&worker->stream, TRIBUTARY_UNAVAILABLE, "out of memory");
@@ -85,13 +71,10 @@ static void pump(struct tributary_worker *worker)
     }
     if (!stream_may_send(&worker->stream))
         return;
-    if (next_message(worker, &message)) {
+    /* A worker that drains does not close its side: a batch may be on its way to it. The server ends
+     * the call after the last one. */
+    if (next_message(worker, &message))
         stream_send(&worker->stream, message);
-    } else if (may_close(worker)) {
-        worker->half_closed = true;
-        stream_half_close(&worker->stream);
-        cq_timer_set(worker->client->thread, &worker->retry, clock_mono_ns() + STATUS_LIMIT_NS);
-    }
 }
 
 static void on_sent(struct stream *stream, bool ok)
@@ -237,8 +220,6 @@ static void on_retry(struct cq_timer *timer, int64_t now_ns)
         stream_cancel(&worker->stream, TRIBUTARY_UNAVAILABLE,
                       worker->hello_sent ? "the server did not welcome the worker in time"
                                          : "the server cannot be reached");
-    } else if (worker->half_closed) {
-        stream_cancel(&worker->stream, TRIBUTARY_UNAVAILABLE, "the server did not end the call in time");
     } else {
         worker->expired = true;
         stream_cancel(&worker->stream,

@@ -233,7 +233,6 @@ def work(worker, hello, visit):
 def leave(worker):
     worker.send(finish=pb.ProcessResponse.Finish(batch=99))  # of no batch: harmless
     worker.get("draining")
-    worker.get("end")
 
 
 def together(worker, hello, visit):
@@ -306,14 +305,13 @@ def closing(worker, hello, visit):
         expect(len(got) == 3, "each of them")
         worker.send(finish=pb.ProcessResponse.Finish(batch=1))
         worker.get("saved")
-        worker.get("end")
         return
     leave(worker)
 
 
 def quiet(worker, hello, visit):
     worker.welcome("w1")
-    worker.get("end")
+    worker.get_any(("draining", "end"))
 
 
 class Lost(Exception):

@@ -188,12 +188,14 @@ static void retries_end_with_the_timeout_and_the_cause(void)
     struct tributary *client = session_fixture_connect();
     struct reports reports;
     const struct tributary_runner_options options = {
-        .processor = "never", .retry_refused = true, .timeout_ns = 300 * NS_PER_MS};
+        .processor = "never", .retry_refused = true, .timeout_ns = 3 * NS_PER_S};
     struct tributary_runner *runner = open_runner(client, &reports, &options);
 
     submit(&reports, "k", "");
     CHECK(tributary_runner_flush(runner, TEST_TIMEOUT_NS) == TRIBUTARY_OK);
-    CHECK(reports.ok == 0 && reports.attempts > 1 && strcmp(reports.last.reason, "NO_WORKER") == 0);
+    /* Where the time passes while the last attempt waits to be sent, the cause is the time. */
+    CHECK(reports.ok == 0 && reports.attempts > 1 && !reports.may_have_run);
+    CHECK(strcmp(reports.last.reason, "NO_WORKER") == 0 || strcmp(reports.last.reason, "DEADLINE") == 0);
     close_runner(&reports, client);
 }
 
