@@ -36,6 +36,11 @@ class Library(Case):
         _, errors = worker.communicate(timeout=PATIENCE)
         self.assertEqual((worker.returncode, errors), (0, b"OK \n"))
 
+    def saved(self):
+        """How many saves of the first key there were so far."""
+        file = self.folder / "key-0"
+        return struct.unpack("<Q", file.read_bytes()[:8])[0] if file.exists() else 0
+
     def counts(self):
         """The sum of what the files have."""
         total = 0
@@ -136,7 +141,8 @@ class Restart(Library):
         daemon = Daemon(listen=(address,))
         worker, runner = self.worker(server=address), self.runner(server=address)
         for _ in range(5):
-            time.sleep(0.1)  # at different moments of the run
+            before = self.saved()
+            eventually(lambda: self.saved() > before or runner.poll() is not None, "more is saved")
             daemon.kill()
             daemon = Daemon(listen=(address,))
         try:

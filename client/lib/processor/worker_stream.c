@@ -71,8 +71,8 @@ static void pump(struct tributary_worker *worker)
     }
     if (!stream_may_send(&worker->stream))
         return;
-    /* A worker that drains does not close its side: a batch may be on its way to it. The server ends
-     * the call after the last one. */
+    /* A worker that drains does not close its side: a batch may be on its way to it. The server
+     * ends the call after the last one. */
     if (next_message(worker, &message))
         stream_send(&worker->stream, message);
 }
