@@ -75,7 +75,7 @@ void batch_not_loaded(struct keyed_batch *batch)
 {
     struct batch_engine *engine = batch->engine;
 
-    CHECK(batch->state == LOADING && !batch->failed && !batch_needs_load(batch));
+    CHECK(batch->state == LOADING && !batch->failed && batch->started == 0);
     batch_engine_enter(engine);
     batch->skipped = true;
     batch->loads--;
@@ -112,6 +112,10 @@ void batch_withdrawn(struct batch_operation *operation)
     batch_forget_ahead(batch);
     batch->started--;
     batch->bytes -= operation->bytes;
+    if (batch->state == SAVING && batch->started == 0) {
+        batch->save = SAVE_DONE;
+        batch->saves--;
+    }
     keyed_batch_ready(batch);
     batch_engine_step(engine);
 }

@@ -13,12 +13,13 @@ void batch_loaded(struct keyed_batch *batch, bool ok);
 void batch_began(struct keyed_batch *batch);
 /* Whether anybody waits for the load that was called. */
 MUST_CHECK bool batch_needs_load(const struct keyed_batch *batch);
-/* In place of batch_loaded(), where nobody waits for it: it has not begun after all, and never
- * will. The batch is over. */
+/* In place of batch_loaded(), where nobody waited for it: it was given up. The batch is over.
+ * Operations that have come since begin a new one. */
 void batch_not_loaded(struct keyed_batch *batch);
 void batch_operated(struct batch_operation *operation, bool ok);
 /* In place of batch_operated(): it has not begun after all, and never will. The operation is the
- * caller's again. Not after a reload. */
+ * caller's again. Not after a reload. With the last one of a batch that is saved the save is not
+ * wanted any more: unload() follows. */
 void batch_withdrawn(struct batch_operation *operation);
 
 /* Where operations take less time than reports. While one runs: the next one of the batch, which

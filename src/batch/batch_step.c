@@ -1,6 +1,8 @@
 /* batch_step.c - see batch_step.h. */
 #include "batch/batch_step.h"
 
+#include "batch/batch_report.h"
+
 /* Whether it is decided now if another operation starts: not while one runs that the next waits
  * for. */
 static bool is_free(const struct keyed_batch *batch)
@@ -170,7 +172,13 @@ static bool step_loading(struct keyed_batch *batch)
 {
     if (batch->skipped)
         return end(batch, batch->loads > 0 ? BATCH_LOAD_FAILED : BATCH_NOT_LOADED);
-    return !batch->failed || end(batch, BATCH_LOAD_FAILED);
+    if (batch->failed)
+        return end(batch, BATCH_LOAD_FAILED);
+    if (batch->engine->port.unwanted && !batch->unwanted && !batch_needs_load(batch)) {
+        batch->unwanted = true;
+        batch->engine->port.unwanted(batch->engine->port.ctx, batch);
+    }
+    return true;
 }
 
 static bool step_pending(struct keyed_batch *batch)

@@ -100,6 +100,7 @@ void keyed_batch_load(struct keyed_batch *batch)
 {
     fsm_move(&keyed_batch_machine, batch, LOADING);
     batch->loads++;
+    batch->unwanted = false;
     batch->since_ns = batch->engine->now_ns;
     batch->engine->port.load(batch->engine->port.ctx, batch);
 }

@@ -78,6 +78,7 @@ struct keyed_batch {
     bool lost;
     bool failed;   /* the load, for good */
     bool skipped;  /* the load: nobody waited for it */
+    bool unwanted; /* the load: its owner has heard that nobody waits for it */
     bool unloaded; /* in UNLOADING: that was reported */
     enum keyed_batch_save save;
     bool expired;

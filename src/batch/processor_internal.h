@@ -102,6 +102,7 @@ struct worker_batch {
     bool is_finished;                   /* `finish` was sent */
     bool is_aborting;
     bool is_unloading;    /* the abort is for a batch in which nothing has run */
+    bool is_unwanted;     /* the abort is for a load that nobody waits for */
     int64_t abort_due_ns; /* the worker must have answered the abort */
     uint64_t generation;
     struct shared_bytes *worker_name; /* of the last attempt; NULL: it had none */
@@ -113,14 +114,17 @@ struct worker_batch {
 
 extern const struct batch_port processor_port; /* its `ctx` is the processor */
 
-/* Chooses a worker for a batch whose load was called. */
-void worker_batch_place(struct batch_processor *processor, struct worker_batch *work);
+/* Chooses a worker for a batch whose load was called. Whether it has a place at once. */
+bool worker_batch_place(struct batch_processor *processor, struct worker_batch *work);
 /* The batch is not at its worker any more. Returns that worker, whose next batch may begin:
  * batch_worker_begin_next(), after the report. */
 struct batch_worker *worker_batch_detach(struct worker_batch *work);
 void batch_worker_begin_next(struct batch_worker *worker);
 /* The worker is to be sent something about the batch. */
 void worker_batch_dirty(struct worker_batch *work);
+/* The worker has no place with the batch any more, and was sent nothing of it, or was sent `abort`:
+ * nobody waits for its load. */
+void worker_batch_give_up(struct worker_batch *work);
 /* Decides that the batch must not be saved. `reason` is told to its operations. */
 void worker_batch_abort(struct batch_processor *processor, struct worker_batch *work,
                         enum fault_reason reason);

@@ -27,14 +27,15 @@ static void load(void *ctx, struct keyed_batch *batch)
     if (!work->batch)
         init(work, batch);
     work->is_reload = work->is_reload || work->is_open;
-    work->is_loaded = work->is_open = work->is_finished = work->is_aborting = work->is_unloading = false;
+    work->is_loaded = work->is_open = work->is_finished = work->is_aborting = false;
+    work->is_unloading = work->is_unwanted = false;
     work->to_begin = work->to_finish = work->to_abort = false;
     work->sent_count = work->answered = 0;
     work->burst = 0;
     work->number = 0;
     work->loads++;
     worker_batch_set_error(work, FAULT_NONE, NULL);
-    worker_batch_place(processor_of(ctx), work);
+    (void)worker_batch_place(processor_of(ctx), work);
 }
 
 static void operate(void *ctx, struct keyed_batch *batch, struct batch_operation *in_engine)
@@ -87,6 +88,15 @@ static void expired(void *ctx, struct keyed_batch *batch)
     } else if (work->worker && !work->is_aborting) {
         worker_batch_abort(processor_of(ctx), work, FAULT_BATCH_DEADLINE);
     }
+}
+
+static void unwanted(void *ctx, struct keyed_batch *batch)
+{
+    struct worker_batch *work = batch_user(batch);
+
+    (void)ctx;
+    if (work->worker && !work->is_aborting)
+        worker_batch_give_up(work);
 }
 
 /* ---- the end ---- */
@@ -206,6 +216,7 @@ const struct batch_port processor_port = {.load = load,
                                           .unload = unload,
                                           .ended = ended,
                                           .expired = expired,
+                                          .unwanted = unwanted,
                                           .now_ns = now_ns,
                                           .wake_at = wake_at,
                                           .stopped = stopped};

@@ -49,56 +49,56 @@ static void fail_load(struct worker_batch *work, enum fault_reason reason)
     batch_loaded(work->batch, false);
 }
 
-/* The worker has a place for the batch. */
-static void begin(struct batch_worker *worker, struct worker_batch *work)
+/* The worker has a place for the batch. False: no memory, so its load has failed. */
+static bool begin(struct batch_worker *worker, struct worker_batch *work)
 {
     work->number = atomic_fetch_add(&worker->processor->all->batches, 1) + 1;
     work->node.key = (struct bytes){(const uint8_t *)&work->number, sizeof(work->number)};
     if (map_add(&worker->numbers, &work->node)) {
         fail_load(work, FAULT_MEMORY_BUDGET);
-        return;
+        return false;
     }
     list_append(&worker->batches, &work->link);
     shared_bytes_release(work->worker_name);
     work->worker_name = shared_bytes_retain(worker->name);
     work->to_begin = true;
     worker_batch_dirty(work);
+    return true;
 }
 
-void worker_batch_place(struct batch_processor *processor, struct worker_batch *work)
+static bool has_place(const struct batch_worker *worker)
+{
+    return !worker->draining && !worker->fault && worker->numbers.count < worker->max_batches;
+}
+
+/* One that comes waits behind those that wait already. */
+bool worker_batch_place(struct batch_processor *processor, struct worker_batch *work)
 {
     struct batch_worker *worker = processor_choose(processor, batch_key(work->batch));
 
     if (!worker) {
         fail_load(work, FAULT_NO_WORKER);
-        return;
+        return false;
     }
     work->worker = worker;
-    if (worker->numbers.count < worker->max_batches) {
-        begin(worker, work);
-        return;
-    }
+    if (list_empty(&worker->queued) && has_place(worker))
+        return begin(worker, work);
     work->is_queued = true;
     list_append(&worker->queued, &work->link);
+    return false;
 }
 
 void batch_worker_begin_next(struct batch_worker *worker)
 {
     struct list *node = NULL;
 
-    while (worker && !worker->draining && worker->numbers.count < worker->max_batches &&
-           (node = list_first(&worker->queued))) {
+    while (worker && has_place(worker) && (node = list_first(&worker->queued))) {
         struct worker_batch *work = container_of(node, struct worker_batch, link);
 
         list_remove(node);
         work->is_queued = false;
-        if (!batch_needs_load(work->batch)) {
-            work->worker = NULL;
-            batch_not_loaded(work->batch);
-            continue;
-        }
-        begin(worker, work);
-        batch_began(work->batch);
+        if (begin(worker, work))
+            batch_began(work->batch);
     }
 }
 
@@ -156,6 +156,8 @@ void worker_batch_abort(struct batch_processor *processor, struct worker_batch *
 {
     struct batch_worker *worker = NULL;
 
+    if (work->is_aborting)
+        return;
     worker_batch_set_error(work, reason, NULL);
     if (work->to_begin) { /* the worker does not know of it */
         worker = worker_batch_detach(work);
@@ -164,9 +166,24 @@ void worker_batch_abort(struct batch_processor *processor, struct worker_batch *
         return;
     }
     work->is_aborting = work->to_abort = true;
+    work->to_finish = false;
     work->abort_due_ns = clock_add_ns(clock_mono_ns(), MAX_OF(processor->settings.deadline_ns, MIN_ABORT_NS));
     list_append(&processor->aborting, &work->abort_link);
     worker_batch_dirty(work);
+}
+
+void worker_batch_give_up(struct worker_batch *work)
+{
+    struct batch_worker *worker = work->worker;
+
+    if (!work->is_queued && !work->to_begin) {
+        work->is_unwanted = true;
+        worker_batch_abort(worker->processor, work, FAULT_NONE);
+        return;
+    }
+    worker_batch_detach(work);
+    batch_not_loaded(work->batch);
+    batch_worker_begin_next(worker);
 }
 
 static void end_worker(struct batch_worker *worker, enum fault_reason reason)
@@ -293,8 +310,10 @@ static enum fault_reason join(struct batch_processor *processor, const struct ba
         return fault_number(fault, FAULT_TOO_MANY_WORKERS, "hello.processor", processor->worker_count + 1,
                             "at most 1000 workers of one processor");
     if (name.size == 0) {
-        snprintf(made, sizeof(made), "worker-%" PRIu64, ++processor->all->workers);
-        name = text_bytes(made);
+        do {
+            snprintf(made, sizeof(made), "worker-%" PRIu64, ++processor->all->workers);
+            name = text_bytes(made);
+        } while (has_worker(processor, name));
     }
     if (has_worker(processor, name))
         return fault_bytes(fault, FAULT_WORKER_EXISTS, "hello.worker", name, NULL);
@@ -342,7 +361,8 @@ static void place_again(struct batch_worker *worker)
         struct worker_batch *work = container_of(node, struct worker_batch, link);
 
         worker_batch_detach(work);
-        worker_batch_place(worker->processor, work);
+        if (worker_batch_place(worker->processor, work))
+            batch_began(work->batch);
     }
 }
 
@@ -366,6 +386,8 @@ void batch_worker_leave(struct batch_worker *worker)
         worker_batch_set_error(work, FAULT_WORKER_LOST, NULL);
         if (work->is_unloading)
             batch_unloaded(work->batch);
+        else if (work->is_unwanted)
+            batch_not_loaded(work->batch);
         else
             worker_batch_lose(work);
     }

@@ -124,6 +124,8 @@ static void fail(struct batch_worker *worker, struct worker_batch *work)
     worker_batch_detach(work);
     if (work->is_unloading) {
         batch_unloaded(batch);
+    } else if (work->is_unwanted) {
+        batch_not_loaded(batch);
     } else if (!work->is_open) {
         batch_loaded(batch, false);
     } else if (work->is_finished) {

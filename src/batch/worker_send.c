@@ -48,7 +48,8 @@ static bool next_of(struct worker_batch *work, struct worker_command *command_ou
     if (work->to_abort) {
         work->to_abort = false;
         command_out->kind = WORKER_ABORT;
-        command_out->reason = work->is_unloading ? "NOTHING_TO_SAVE" : fault_reason_name(work->reason);
+        command_out->reason =
+            work->is_unloading || work->is_unwanted ? "NOTHING_TO_SAVE" : fault_reason_name(work->reason);
         return true;
     }
     if (work->is_aborting)
