@@ -18,6 +18,8 @@
 
 /* About what a worker and a processor take. */
 #define WORKER_BYTES 4096u
+/* Reports in `more`, in one turn of the thread: about a millisecond. */
+#define MAX_PART 256u
 
 struct process_call {
     struct rpc *rpc;
@@ -25,15 +27,17 @@ struct process_call {
     struct batch_worker *worker; /* NULL: before the hello, and after the end */
     struct peer_charge charge;
     struct cq_wake wake;
-    struct post_poll_hook send_hook;
+    struct post_poll_hook turn_hook;
     struct cq_timer write_timer;
+    struct message message; /* the reports in its `more` are handled in parts; zeroed: none */
+    const uint8_t *more_at; /* how far that has come */
     bool packed, reading, sending, closing_sent;
     bool welcome; /* it is to be sent */
 };
 
 static void read_next(struct process_call *process)
 {
-    if (process->reading || !call_alive(process->call))
+    if (process->reading || message_is_there(&process->message) || !call_alive(process->call))
         return;
     process->reading = true;
     call_read(process->call);
@@ -45,6 +49,7 @@ static void leave(struct process_call *process)
     struct batch_worker *worker = process->worker;
 
     process->worker = NULL;
+    message_fini(&process->message);
     batch_worker_leave(worker);
 }
 
@@ -118,14 +123,29 @@ static bool write_next(struct process_call *process, struct buf *buf, struct fau
     return batch_worker_is_drained(worker);
 }
 
-static void on_send(struct post_poll_hook *hook, int64_t now_ns)
+/* A worker that has no answer for us may not read either: then nothing more can be sent to it. */
+static bool is_silent(struct process_call *process, struct fault *fault)
 {
-    struct process_call *process = container_of(hook, struct process_call, send_hook);
+    struct batch_processor *processor = batch_worker_processor(process->worker);
+
+    batch_processor_lock(processor);
+    fault_set(fault, batch_worker_fault(process->worker), NULL, NULL);
+    batch_processor_unlock(processor);
+    return fault->reason != FAULT_NONE;
+}
+
+static void send_next(struct process_call *process, int64_t now_ns)
+{
     OWNED(buf_fini) struct buf buf = {0};
     struct fault fault;
 
-    if (process->sending || !process->worker || !call_alive(process->call))
+    if (process->sending) {
+        if (is_silent(process, &fault)) {
+            call_abort(process->call, &fault);
+            leave(process);
+        }
         return;
+    }
     struct batch_processor *processor = batch_worker_processor(process->worker);
 
     batch_processor_lock(processor);
@@ -139,13 +159,6 @@ static void on_send(struct post_poll_hook *hook, int64_t now_ns)
         cq_timer_set(call_cq(process->call), &process->write_timer,
                      clock_add_ns(now_ns, loop_settings(process->rpc->loop)->write_timeout_ns));
     }
-}
-
-static void on_woken(struct cq_wake *wake)
-{
-    struct process_call *process = container_of(wake, struct process_call, wake);
-
-    cq_add_post_poll_hook(call_cq(process->call), &process->send_hook);
 }
 
 /* Any thread, within the lock. */
@@ -174,7 +187,7 @@ static void sent(struct call *call, bool ok)
     (void)ok; /* after a failure the call is about to end */
     process->sending = false;
     cq_timer_stop(call_cq(call), &process->write_timer);
-    cq_add_post_poll_hook(call_cq(call), &process->send_hook);
+    cq_add_post_poll_hook(call_cq(call), &process->turn_hook);
 }
 
 /* ---- what is received ---- */
@@ -198,7 +211,7 @@ static enum fault_reason read_hello(struct process_call *process, const struct p
         batch_worker_join(process->rpc->batches, &hello.params, &process->worker, fault);
 
     batch_hello_fini(&hello);
-    cq_add_post_poll_hook(call_cq(process->call), &process->send_hook);
+    cq_add_post_poll_hook(call_cq(process->call), &process->turn_hook);
     return reason;
 }
 
@@ -230,29 +243,53 @@ static enum fault_reason report(struct process_call *process, const struct proce
         batch_worker_drain(worker);
         break;
     }
-    cq_add_post_poll_hook(call_cq(process->call), &process->send_hook);
+    cq_add_post_poll_hook(call_cq(process->call), &process->turn_hook);
     return FAULT_NONE;
 }
 
-static enum fault_reason report_more(struct process_call *process, struct bytes bytes, struct fault *fault)
+/* The next part of what is in `more`. *done_out: it was the last one. */
+static enum fault_reason report_more(struct process_call *process, bool *done_out, struct fault *fault)
 {
-    const uint8_t *at = NULL;
+    const struct bytes bytes = message_bytes(&process->message);
     struct process_request request;
     struct bytes more;
 
-    while (more_next(bytes, PB_PROCESS_REQUEST_MORE, &at, &more))
+    for (unsigned i = 0; i < MAX_PART; i++) {
+        if (!more_next(bytes, PB_PROCESS_REQUEST_MORE, &process->more_at, &more))
+            return FAULT_NONE;
         if (process_request_read(more, true, &request, fault) || report(process, &request, fault)) {
             fault_within(fault, "more.");
             return fault->reason;
         }
+    }
+    *done_out = false;
     return FAULT_NONE;
 }
 
-static enum fault_reason handle(struct process_call *process, struct bytes bytes, struct fault *fault)
+/* Within the lock. */
+static enum fault_reason report_part(struct process_call *process, struct process_request *request,
+                                     struct fault *fault)
 {
-    struct process_request request;
+    enum fault_reason reason = FAULT_NONE;
+    bool done = true;
 
-    if (process_request_read(bytes, false, &request, fault))
+    if (!process->more_at)
+        reason = report(process, request, fault);
+    if (!reason && request->has_more)
+        reason = report_more(process, &done, fault);
+    if (done || reason) {
+        message_fini(&process->message);
+        process->more_at = NULL;
+    }
+    return reason;
+}
+
+/* Handles process->message, or the next part of it. */
+static enum fault_reason handle(struct process_call *process, struct fault *fault)
+{
+    struct process_request request = {.has_more = true};
+
+    if (!process->more_at && process_request_read(message_bytes(&process->message), false, &request, fault))
         return fault->reason;
     if (!process->worker) {
         if (read_hello(process, &request, fault))
@@ -262,16 +299,23 @@ static enum fault_reason handle(struct process_call *process, struct bytes bytes
     struct batch_processor *processor = batch_worker_processor(process->worker);
 
     batch_processor_lock(processor);
-    enum fault_reason reason = report(process, &request, fault);
-
-    if (!reason && request.has_more)
-        reason = report_more(process, bytes, fault);
+    enum fault_reason reason = report_part(process, &request, fault);
     const bool drained = batch_worker_is_drained(process->worker);
 
     batch_processor_unlock(processor);
-    if (drained)
-        cq_add_post_poll_hook(call_cq(process->call), &process->send_hook);
+    if (drained || message_is_there(&process->message))
+        cq_add_post_poll_hook(call_cq(process->call), &process->turn_hook);
     return reason;
+}
+
+static void go_on(struct process_call *process)
+{
+    struct fault fault;
+
+    if (handle(process, &fault))
+        finish(process, &fault);
+    else
+        read_next(process);
 }
 
 static void message(struct call *call, struct message *message)
@@ -280,10 +324,24 @@ static void message(struct call *call, struct message *message)
     struct fault fault;
 
     process->reading = false;
-    if (message_check(message, UINT64_MAX, &fault) || handle(process, message_bytes(message), &fault))
+    if (message_check(message, UINT64_MAX, &fault)) {
         finish(process, &fault);
-    else
-        read_next(process);
+        return;
+    }
+    process->message = message_move(message);
+    process->more_at = NULL;
+    go_on(process);
+}
+
+static bool has_batches(const struct batch_worker *worker)
+{
+    struct batch_processor *processor = batch_worker_processor(worker);
+
+    batch_processor_lock(processor);
+    const bool has = batch_worker_has_batches(worker);
+
+    batch_processor_unlock(processor);
+    return has;
 }
 
 static void half_closed(struct call *call)
@@ -294,12 +352,29 @@ static void half_closed(struct call *call)
     process->reading = false;
     if (!process->worker)
         fault_set(&fault, FAULT_NO_HELLO, "hello", NULL);
-    else if (batch_worker_has_batches(process->worker))
+    else if (has_batches(process->worker))
         fault_set(&fault, FAULT_BAD_REPORT, "half-close", "after the last batch");
     finish(process, &fault);
 }
 
 /* ---- the call ---- */
+
+static void on_turn(struct post_poll_hook *hook, int64_t now_ns)
+{
+    struct process_call *process = container_of(hook, struct process_call, turn_hook);
+
+    if (process->worker && call_alive(process->call) && message_is_there(&process->message))
+        go_on(process);
+    if (process->worker && call_alive(process->call))
+        send_next(process, now_ns);
+}
+
+static void on_woken(struct cq_wake *wake)
+{
+    struct process_call *process = container_of(wake, struct process_call, wake);
+
+    cq_add_post_poll_hook(call_cq(process->call), &process->turn_hook);
+}
 
 static void freed(struct cq_wake *wake)
 {
@@ -322,8 +397,8 @@ static void opened(struct call *call, void *ctx)
     process->rpc = ctx;
     process->call = call;
     cq_wake_init(&process->wake, call_cq(call), on_woken, freed);
-    list_init(&process->send_hook.link);
-    process->send_hook.post_poll = on_send;
+    list_init(&process->turn_hook.link);
+    process->turn_hook.post_poll = on_turn;
     process->write_timer.fired = on_write_timeout;
     call_own(call, process);
     read_next(process);
@@ -346,7 +421,7 @@ static void closed(struct call *call, bool ok)
         return;
     leave(process);
     cq_timer_stop(call_cq(call), &process->write_timer);
-    list_remove(&process->send_hook.link);
+    list_remove(&process->turn_hook.link);
     cq_wake_free(&process->wake);
 }
 

@@ -20,8 +20,9 @@
 
 static void read_next(struct run_stream *stream)
 {
-    if (stream->reading || stream->half_closed || stream->requests.count >= MAX_STREAM_OPERATIONS ||
-        stream->bytes >= MAX_STREAM_BYTES || !call_alive(stream->call))
+    if (stream->reading || stream->half_closed || message_is_there(&stream->message) ||
+        stream->requests.count >= MAX_STREAM_OPERATIONS || stream->bytes >= MAX_STREAM_BYTES ||
+        !call_alive(stream->call))
         return;
     stream->reading = true;
     call_read(stream->call);
@@ -70,20 +71,34 @@ static void finish_idle(struct run_stream *stream)
 {
     struct fault fault = {.reason = FAULT_NONE};
 
-    if (!stream->half_closed && !stream->draining)
+    if ((!stream->half_closed && !stream->draining) || message_is_there(&stream->message))
         return;
     if (!stream->half_closed)
         fault_set(&fault, FAULT_DRAINING, NULL, NULL);
     call_finish(stream->call, &fault);
 }
 
+static void handle(struct run_stream *stream)
+{
+    struct fault fault;
+
+    if (!stream_handle(stream, &fault))
+        return;
+    call_finish(stream->call, &fault);
+    cq_add_post_poll_hook(call_cq(stream->call), &stream->send_hook);
+}
+
 static void on_send(struct post_poll_hook *hook, int64_t now_ns)
 {
     struct run_stream *stream = container_of(hook, struct run_stream, send_hook);
+
+    if (message_is_there(&stream->message) && call_alive(stream->call))
+        handle(stream);
     const bool was_idle = stream_is_idle(stream);
 
     stream_collect(stream);
     if (!call_alive(stream->call)) {
+        message_fini(&stream->message);
         stream_take_back(stream);
         return;
     }
@@ -123,10 +138,14 @@ static void message(struct call *call, struct message *message)
     struct fault fault;
 
     stream->reading = false;
-    if (message_check(message, UINT64_MAX, &fault) || stream_handle(stream, message_bytes(message), &fault)) {
+    if (message_check(message, UINT64_MAX, &fault)) {
         call_finish(call, &fault);
         cq_add_post_poll_hook(call_cq(stream->call), &stream->send_hook);
+        return;
     }
+    stream->message = message_move(message);
+    stream->more_at = NULL;
+    handle(stream);
     read_next(stream);
 }
 
@@ -213,6 +232,7 @@ static void closed(struct call *call, bool ok)
     cq_timer_stop(call_cq(stream->call), &stream->timeout_timer);
     cq_timer_stop(call_cq(stream->call), &stream->write_timer);
     list_remove(&stream->send_hook.link);
+    message_fini(&stream->message);
     map_fini(&stream->requests);
     heap_fini(&stream->timers);
     batch_processor_release(stream->processor);

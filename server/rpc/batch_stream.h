@@ -13,6 +13,7 @@
 #include "batch/processor.h"
 #include "server/rpc/batch_read.h"
 #include "server/wire/call.h"
+#include "server/wire/message.h"
 
 struct rpc;
 struct run_stream;
@@ -40,6 +41,8 @@ struct run_stream {
     struct heap timers;
     uint64_t bytes;
     bool packed, reading, sending, half_closed, draining;
+    struct message message; /* what `more` of it asks for is done in parts; zeroed: none */
+    const uint8_t *more_at; /* how far that has come */
     struct post_poll_hook send_hook;
     struct cq_timer timeout_timer, write_timer;
 
@@ -86,8 +89,8 @@ void stream_take_back(struct run_stream *stream);
 
 /* ---- batch_stream_request.c ---- */
 
-/* Does what a message says. A fault ends the call. */
-MUST_CHECK enum fault_reason stream_handle(struct run_stream *stream, struct bytes message,
-                                           struct fault *fault);
+/* Does what stream->message asks for, or the next part of it: as much as one turn should do. The
+ * message is freed when all is done. A fault ends the call. */
+MUST_CHECK enum fault_reason stream_handle(struct run_stream *stream, struct fault *fault);
 
 #endif

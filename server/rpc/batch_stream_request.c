@@ -4,6 +4,9 @@
 #include "server/rpc/batch_stream.h"
 #include "server/rpc/rpc_internal.h"
 
+/* Of `more`, in one turn of the thread: about a millisecond. */
+#define MAX_PART 256u
+
 /* The answer to a request that was refused. */
 static enum fault_reason refuse(struct run_stream *stream, struct stream_operation *operation,
                                 struct fault *fault)
@@ -106,20 +109,39 @@ static enum fault_reason handle_one(struct run_stream *stream, const struct stre
     return request->has_run ? begin(stream, request, fault) : FAULT_NONE;
 }
 
-enum fault_reason stream_handle(struct run_stream *stream, struct bytes bytes, struct fault *fault)
+/* The next part of what is in `more`. *done_out: it was the last one. */
+static enum fault_reason handle_more(struct run_stream *stream, bool *done_out, struct fault *fault)
 {
-    const uint8_t *at = NULL;
     struct stream_request request;
     struct bytes more;
 
-    if (stream_request_read(bytes, false, &request, fault) || handle_one(stream, &request, fault))
-        return fault->reason;
-    if (!request.has_more)
-        return FAULT_NONE;
-    while (more_next(bytes, PB_RUN_STREAM_REQUEST_MORE, &at, &more))
+    for (unsigned i = 0; i < MAX_PART; i++) {
+        if (!more_next(message_bytes(&stream->message), PB_RUN_STREAM_REQUEST_MORE, &stream->more_at, &more))
+            return FAULT_NONE;
         if (stream_request_read(more, true, &request, fault) || handle_one(stream, &request, fault)) {
             fault_within(fault, "more.");
             return fault->reason;
         }
+    }
+    *done_out = false;
+    cq_add_post_poll_hook(call_cq(stream->call), &stream->send_hook);
     return FAULT_NONE;
+}
+
+enum fault_reason stream_handle(struct run_stream *stream, struct fault *fault)
+{
+    struct stream_request request = {.has_more = true};
+    enum fault_reason reason = FAULT_NONE;
+    bool done = true;
+
+    if (!stream->more_at && (stream_request_read(message_bytes(&stream->message), false, &request, fault) ||
+                             handle_one(stream, &request, fault)))
+        reason = fault->reason;
+    if (!reason && request.has_more)
+        reason = handle_more(stream, &done, fault);
+    if (done || reason) {
+        message_fini(&stream->message);
+        stream->more_at = NULL;
+    }
+    return reason;
 }

@@ -278,7 +278,7 @@ enum fault_reason batch_processor_run(struct batch_processor *processor, struct 
     return batch_engine_run(processor->engine, key, &operation->in_engine, fault);
 }
 
-bool batch_processor_cancel(struct processor_operation *operation)
+static bool cancel(struct processor_operation *operation)
 {
     struct batch_operation *in_engine = &operation->in_engine;
 
@@ -293,6 +293,14 @@ bool batch_processor_cancel(struct processor_operation *operation)
         return false; /* it was sent */
     list_remove(&operation->node);
     batch_withdrawn(in_engine);
+    return true;
+}
+
+bool batch_processor_cancel(struct processor_operation *operation)
+{
+    if (!cancel(operation))
+        return false;
+    processor_operation_fini(operation); /* of an attempt before */
     return true;
 }
 

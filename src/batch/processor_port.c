@@ -131,6 +131,7 @@ static void end_operation(const struct worker_batch *work, struct processor_oper
     case BATCH_SAVED:
         break;
     case BATCH_STOPPED:
+        processor_operation_fini(operation); /* of an attempt before */
         operation->reason = FAULT_PROCESSOR_STOPPED;
         break;
     case BATCH_LOAD_FAILED:
