@@ -43,7 +43,8 @@ struct batch_record {
     enum batch_outcome outcome;
 };
 
-/* All but `expired` and `unwanted` must be set. They must not call the engine, except for reports. */
+/* All but `expired` and `unwanted` must be set. They must not call the engine, except for
+ * reports. */
 struct batch_port {
     void (*load)(void *ctx, struct keyed_batch *batch);
     void (*operate)(void *ctx, struct keyed_batch *batch, struct batch_operation *operation);
@@ -60,8 +61,8 @@ struct batch_port {
     /* The deadline has passed, and a report is missing. Once for a batch. It stays as it is until
      * the report. May be NULL. */
     void (*expired)(void *ctx, struct keyed_batch *batch);
-    /* Nobody waits for the load that was called, any more. Once for a load. The owner may give it up
-     * with batch_not_loaded(), now or later. May be NULL. */
+    /* Nobody waits any more for the load that was called. Once for a load. The owner may give it
+     * up with batch_not_loaded(), now or later. May be NULL. */
     void (*unwanted)(void *ctx, struct keyed_batch *batch);
     int64_t (*now_ns)(void *ctx); /* it never goes back */
     /* batch_engine_tick() should be called at that time, and not at the one before; INT64_MAX:

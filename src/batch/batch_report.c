@@ -68,7 +68,7 @@ void batch_began(struct keyed_batch *batch)
 
 bool batch_needs_load(const struct keyed_batch *batch)
 {
-    return batch->started > 0 || !list_empty(&batch->waiting);
+    return keyed_batch_is_wanted(batch);
 }
 
 void batch_not_loaded(struct keyed_batch *batch)

@@ -1,8 +1,6 @@
 /* batch_step.c - see batch_step.h. */
 #include "batch/batch_step.h"
 
-#include "batch/batch_report.h"
-
 /* Whether it is decided now if another operation starts: not while one runs that the next waits
  * for. */
 static bool is_free(const struct keyed_batch *batch)
@@ -174,7 +172,7 @@ static bool step_loading(struct keyed_batch *batch)
         return end(batch, batch->loads > 0 ? BATCH_LOAD_FAILED : BATCH_NOT_LOADED);
     if (batch->failed)
         return end(batch, BATCH_LOAD_FAILED);
-    if (batch->engine->port.unwanted && !batch->unwanted && !batch_needs_load(batch)) {
+    if (batch->engine->port.unwanted && !batch->unwanted && !keyed_batch_is_wanted(batch)) {
         batch->unwanted = true;
         batch->engine->port.unwanted(batch->engine->port.ctx, batch);
     }

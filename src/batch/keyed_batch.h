@@ -111,6 +111,11 @@ void keyed_batch_hand_back(const struct list *waiting);
 /* Takes the key out of the engine, and frees it. It has no batch and no waiter. */
 void keyed_batch_free(struct keyed_batch *batch);
 
+static inline bool keyed_batch_is_wanted(const struct keyed_batch *batch)
+{
+    return batch->started > 0 || !list_empty(&batch->waiting);
+}
+
 /* Puts it on the ready list. */
 void keyed_batch_ready(struct keyed_batch *batch);
 /* The same with the first key whose turn it is to begin, if there is one. */

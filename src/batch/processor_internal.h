@@ -101,9 +101,8 @@ struct worker_batch {
     bool is_reload;                     /* it was open before */
     bool is_finished;                   /* `finish` was sent */
     bool is_aborting;
-    bool is_unloading;    /* the abort is for a batch in which nothing has run */
-    bool is_unwanted;     /* the abort is for a load that nobody waits for */
-    int64_t abort_due_ns; /* the worker must have answered the abort */
+    bool is_unloading, is_unwanted; /* why: nothing has run; nobody waits for the load */
+    int64_t abort_due_ns;           /* the worker must have answered the abort */
     uint64_t generation;
     struct shared_bytes *worker_name; /* of the last attempt; NULL: it had none */
     /* Why operations fail. */
@@ -114,16 +113,15 @@ struct worker_batch {
 
 extern const struct batch_port processor_port; /* its `ctx` is the processor */
 
-/* Chooses a worker for a batch whose load was called. Whether it has a place at once. */
+/* Chooses a worker. Whether it has a place at once. */
 bool worker_batch_place(struct batch_processor *processor, struct worker_batch *work);
-/* The batch is not at its worker any more. Returns that worker, whose next batch may begin:
- * batch_worker_begin_next(), after the report. */
+/* Returns the worker that had it, whose next batch may begin: batch_worker_begin_next(), after the
+ * report. */
 struct batch_worker *worker_batch_detach(struct worker_batch *work);
 void batch_worker_begin_next(struct batch_worker *worker);
 /* The worker is to be sent something about the batch. */
 void worker_batch_dirty(struct worker_batch *work);
-/* The worker has no place with the batch any more, and was sent nothing of it, or was sent `abort`:
- * nobody waits for its load. */
+/* Nobody waits for its load: it ends, at once or by an abort. */
 void worker_batch_give_up(struct worker_batch *work);
 /* Decides that the batch must not be saved. `reason` is told to its operations. */
 void worker_batch_abort(struct batch_processor *processor, struct worker_batch *work,
@@ -140,14 +138,9 @@ enum fault_reason processor_open(struct batch_processors *all, struct bytes name
                                  const struct batch_settings *settings,
                                  struct batch_processor **processor_out, struct fault *fault);
 void processor_wake_workers(struct batch_processor *processor);
-/* Ends workers that have not answered an abort in time. */
+/* Ends workers that have not answered in time. */
 void processor_check_aborts(struct batch_processor *processor, int64_t now_ns);
 /* What must be done next, by the clock. */
 int64_t processor_due_ns(const struct batch_processor *processor);
-
-static inline struct processor_operation *processor_operation_of(struct batch_operation *operation)
-{
-    return container_of(operation, struct processor_operation, in_engine);
-}
 
 #endif

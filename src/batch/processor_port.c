@@ -10,6 +10,11 @@ static struct batch_processor *processor_of(void *ctx)
     return ctx;
 }
 
+static struct processor_operation *processor_operation_of(struct batch_operation *operation)
+{
+    return container_of(operation, struct processor_operation, in_engine);
+}
+
 static void init(struct worker_batch *work, struct keyed_batch *batch)
 {
     work->batch = batch;
