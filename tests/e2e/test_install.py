@@ -132,7 +132,7 @@ class Library(Case):
     def declared(self):
         """The functions of the public headers, whether they are marked or not."""
         text = "\n".join(path.read_text() for path in (self.prefix / "include/tributary").glob("*.h"))
-        return set(re.findall(r"^(?!static)[A-Za-z][\w *]*?\b(tributary_\w+)\(", text, re.MULTILINE))
+        return set(re.findall(r"^(?!static)[A-Za-z][\w *]*[ *\n](tributary_\w+)\(", text, re.MULTILINE))
 
     def symbols(self, *arguments):
         """The names of defined symbols, as nm prints them."""
