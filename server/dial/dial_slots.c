@@ -41,7 +41,7 @@ static struct dial_slot *first_waiting(const struct dial_slots *slots, const str
 
     if (slots->longer_held >= MAX_HELD_DIALS)
         longer = NULL;
-    return prompt && (!longer || prompt->number < longer->number) ? prompt : longer;
+    return prompt && !(longer && queue->longer_is_next) ? prompt : longer;
 }
 
 /* NULL: none waits, or too many are held. */
@@ -59,7 +59,10 @@ static struct dial_slot *next_waiting(struct dial_slots *slots)
 
 static void grant(struct dial_slots *slots, struct dial_slot *slot)
 {
-    peer_queue_serve(kind_of(queue_of(slots, slot), slot), &slot->entry);
+    struct dial_queue *queue = queue_of(slots, slot);
+
+    peer_queue_serve(kind_of(queue, slot), &slot->entry);
+    queue->longer_is_next = !slot->waits_longer;
     slot->state = DIAL_SLOT_HELD;
     slot->has_late = slot->was_late;
     slots->held++;
@@ -179,7 +182,6 @@ void dial_slot_request(struct dial_slots *slots, struct dial_slot *slot)
 {
     CHECK(slot->state == DIAL_SLOT_IDLE);
     slot->state = DIAL_SLOT_WAITING;
-    slot->number = ++slots->requests;
     peer_queue_add(kind_of(queue_of(slots, slot), slot), &slot->entry);
     count_add(COUNT_LIVE_WAITING_DIALS, 1);
     update(slots);

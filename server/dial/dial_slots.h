@@ -38,10 +38,11 @@
 #define DIAL_PROMPT_NS INT64_C(250000000)
 #define LATE_DIAL_NS INT64_C(10000000000)
 
-/* Of two kinds. The one that has waited for longer is first, where both may go on. */
+/* Of two kinds, which take turns where both may go on. */
 struct dial_queue {
     struct peer_queue prompt; /* struct dial_slot, by its entry: their dial begins with come() */
     struct peer_queue longer; /* the same, with `waits_longer` */
+    bool longer_is_next;
 };
 
 struct dial_slots {
@@ -52,8 +53,7 @@ struct dial_slots {
     unsigned held, late_held;
     unsigned own_late_held; /* of those that were late before */
     unsigned longer_held;   /* HELD, of those that wait longer */
-    uint64_t requests;
-    struct cq_timer timer; /* the next one is late, or has to yield */
+    struct cq_timer timer;  /* the next one is late, or has to yield */
 };
 
 enum dial_slot_state { DIAL_SLOT_IDLE, DIAL_SLOT_WAITING, DIAL_SLOT_HELD, DIAL_SLOT_PROMPT, DIAL_SLOT_LATE };
@@ -66,7 +66,6 @@ struct dial_slot {
     bool was_late;     /* set before the request: the last dial of this upstream was late */
     bool waits_longer; /* the same: its dial does not begin with come() */
     bool has_late;     /* it holds one of the late slots */
-    uint64_t number;   /* of its request */
     int64_t begun_ns;
     void (*come)(struct dial_slot *slot);  /* it is held: dial */
     void (*yield)(struct dial_slot *slot); /* others need it: leave soon. At most once */

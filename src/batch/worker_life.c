@@ -12,7 +12,7 @@
 #include "batch/processor_internal.h"
 
 /* How long a worker has to answer an abort: the deadline of a batch, and at least this. */
-#define MIN_ABORT_NS NS_PER_S
+#define MIN_ABORT_NS (5 * NS_PER_S)
 
 void worker_batch_set_error(struct worker_batch *work, enum fault_reason reason, struct batch_error *error)
 {

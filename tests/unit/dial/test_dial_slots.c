@@ -260,3 +260,19 @@ Test(dial_slots, those_that_were_late_have_slots_however_many_become_late)
     cr_assert_eq(slots.late_held, 20);
     end(thread);
 }
+
+/* However many of one kind came before. */
+Test(dial_slots, the_two_kinds_take_turns)
+{
+    const int full = (int)MAX_DIALS, longer = full + 100;
+    struct cq_thread *thread = thread_of_slots();
+
+    request(0, full + 100, false);
+    all[longer].waits_longer = true;
+    request(longer, 1, false);
+    dial_slot_leave(&slots, &all[0]);
+    dial_slot_leave(&slots, &all[1]);
+    cr_assert_eq(come_count, full + 2);
+    cr_assert(come_order[full] == longer || come_order[full + 1] == longer);
+    end(thread);
+}
