@@ -29,8 +29,8 @@ static void remove_run(struct tributary_runner *runner, struct run *run)
 {
     const uint32_t slot = (uint32_t)run->number & (MAX_RUNNER_OPERATIONS - 1);
 
-    list_remove(&run->node);
     pthread_mutex_lock(&runner->lock);
+    list_remove(&run->node); /* it may be in `added`, which other threads append to */
     list_remove(&run->cancel);
     CHECK(runner->slots[slot] == run);
     runner->slots[slot] = NULL;
