@@ -30,7 +30,7 @@ enum keyed_outcome {
     KEYED_FULL,      /* the disk, a quota or a limit of file sizes is full; nothing was written */
     KEYED_LOCKED,    /* another process has had the file locked all the time; nothing was written */
     KEYED_NO_MEMORY, /* nothing was written */
-    KEYED_FAILED,    /* the file is out of order, or is read-only; all later saves fail */
+    KEYED_FAILED,    /* the file is out of order, read-only, or not in its place; all later saves fail */
 };
 
 /* Why a call failed. Empty for KEYED_OK, KEYED_NOT_FOUND and KEYED_CONFLICT. */

@@ -53,4 +53,8 @@ void keyed_bind_bytes(sqlite3_stmt *statement, int index, struct bytes bytes);
 enum keyed_outcome keyed_failed(struct keyed_connection *connection, int code, const char *step,
                                 struct keyed_error *error);
 
+/* Whether the file and its log stand where they were opened. KEYED_FAILED: what is written to them
+ * is gone with the process. */
+enum keyed_outcome keyed_check_places(struct keyed_connection *connection, struct keyed_error *error);
+
 #endif

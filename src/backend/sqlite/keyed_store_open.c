@@ -190,6 +190,24 @@ static bool prepare_statements(struct keyed_connection *connection, struct refus
     return true;
 }
 
+/* The log stands beside the file that a symbolic link leads to. A connection that has read once has
+ * its log open, and as long as it is open nobody deletes it but by hand. */
+static bool note_places(struct database *database, struct refusal *refusal)
+{
+    const char *name = sqlite3_db_filename(database->handle, "main");
+    int64_t tables = 0;
+
+    if (!database_number(database, "SELECT count(*) FROM sqlite_schema", &tables))
+        return database_refuse(database, database->error.code, "read its tables", refusal);
+    if (strlen(name) >= sizeof(database->path))
+        return refuse(refusal, "%s: its full path has more than %zu bytes", database->path,
+                      sizeof(database->path) - 1);
+    snprintf(database->path, sizeof(database->path), "%s", name);
+    return database_note_places(database) ||
+           refuse(refusal, "%s: it or its write-ahead log is not in its place: %s", database->path,
+                  strerror(errno));
+}
+
 static bool open_connection(struct keyed_connection *connection, const char *path, struct refusal *refusal)
 {
     struct database *database = &connection->database;
@@ -202,7 +220,7 @@ static bool open_connection(struct keyed_connection *connection, const char *pat
     (void)sqlite3_extended_result_codes(database->handle, 1);
     (void)sqlite3_busy_timeout(database->handle, KEYED_BUSY_MS);
     return prepare_tables(database, refusal) && configure(database, refusal) &&
-           prepare_statements(connection, refusal);
+           prepare_statements(connection, refusal) && note_places(database, refusal);
 }
 
 static void close_connection(struct keyed_connection *connection)

@@ -34,6 +34,18 @@ enum keyed_outcome keyed_failed(struct keyed_connection *connection, int code, c
     return outcomes[result];
 }
 
+enum keyed_outcome keyed_check_places(struct keyed_connection *connection, struct keyed_error *error)
+{
+    struct database *database = &connection->database;
+
+    if (database_check_places(database) == DB_OK)
+        return KEYED_OK;
+    snprintf(error->text, sizeof(error->text),
+             "it or its write-ahead log was removed, moved or replaced while it was in use: %.230s",
+             database->path);
+    return KEYED_FAILED;
+}
+
 static void copy_column(sqlite3_stmt *statement, int column, struct buf *buf)
 {
     const void *data = sqlite3_column_blob(statement, column);

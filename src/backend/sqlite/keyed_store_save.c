@@ -148,7 +148,7 @@ static void fail_all(struct list *group, enum keyed_outcome outcome, const struc
 }
 
 /* Returns whether later saves may be tried. */
-static bool commit_group(struct keyed_store *store, struct list *group)
+static bool write_group(struct keyed_store *store, struct list *group)
 {
     struct keyed_connection *writer = &store->writer;
     sqlite3 *handle = writer->database.handle;
@@ -171,6 +171,23 @@ static bool commit_group(struct keyed_store *store, struct list *group)
     if (!sqlite3_get_autocommit(handle))
         goes_on = sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL) == SQLITE_OK && goes_on;
     fail_all(group, goes_on ? outcome : KEYED_FAILED, &error);
+    return goes_on;
+}
+
+/* SQLite goes on writing to a file that has no name any more. So its place is looked at before and
+ * after. Returns whether later saves may be tried. */
+static bool commit_group(struct keyed_store *store, struct list *group)
+{
+    struct keyed_error error = {.text = ""};
+    bool goes_on = keyed_check_places(&store->writer, &error) == KEYED_OK;
+
+    if (goes_on) {
+        if (!write_group(store, group))
+            return false;
+        goes_on = keyed_check_places(&store->writer, &error) == KEYED_OK;
+    }
+    if (!goes_on)
+        fail_all(group, KEYED_FAILED, &error);
     return goes_on;
 }
 
@@ -226,8 +243,9 @@ static enum keyed_outcome compare(struct keyed_store *store, const struct keyed_
 
     pthread_mutex_lock(&store->reader.lock);
     const int code = read_generation(&store->reader, &save->name, &found);
-    const enum keyed_outcome outcome =
-        code == SQLITE_OK ? KEYED_OK : keyed_failed(&store->reader, code, "read a generation", error);
+    const enum keyed_outcome outcome = code == SQLITE_OK
+                                           ? keyed_check_places(&store->reader, error)
+                                           : keyed_failed(&store->reader, code, "read a generation", error);
     pthread_mutex_unlock(&store->reader.lock);
     return outcome == KEYED_OK && found != save->generation ? KEYED_CONFLICT : outcome;
 }

@@ -498,3 +498,58 @@ Test(keyed_store, a_failure_of_another_kind_is_final)
     cr_assert(strstr(error.text, "an earlier save has failed"), "%s", error.text);
     cr_assert_str_eq(loaded("alice"), "1 1");
 }
+
+static void expect_displaced(void)
+{
+    cr_assert_eq(save("alice", 1, "2"), KEYED_FAILED, "a save to a file without a name is kept");
+    cr_assert(strstr(error.text, "was removed, moved or replaced"), "%s", error.text);
+    cr_assert(strstr(error.text, path), "no path in: %s", error.text);
+    cr_assert_eq(save("alice", 1, "2"), KEYED_FAILED, "it is final");
+}
+
+Test(keyed_store, a_file_that_is_removed_while_it_is_in_use_fails_the_next_save)
+{
+    char log[80];
+
+    snprintf(log, sizeof(log), "%s-wal", path);
+    open_store(DAY_NS);
+    cr_assert_eq(save("alice", 0, "1"), KEYED_OK);
+    cr_assert_eq(unlink(path), 0);
+    cr_assert_eq(save("alice", 1, NULL), KEYED_FAILED, "a save that changes nothing");
+    expect_displaced();
+    cr_assert_eq(unlink(log), 0);
+    open_store(DAY_NS);
+    cr_assert_eq(save("alice", 0, "1"), KEYED_OK, "%s", error.text);
+    cr_assert_eq(unlink(log), 0);
+    expect_displaced();
+}
+
+Test(keyed_store, a_file_that_another_one_replaces_fails_the_next_save)
+{
+    char aside[80];
+    int fd;
+
+    snprintf(aside, sizeof(aside), "%s-aside", path);
+    open_store(DAY_NS);
+    cr_assert_eq(save("alice", 0, "1"), KEYED_OK);
+    cr_assert_eq(rename(path, aside), 0);
+    fd = open(path, O_WRONLY | O_CREAT, 0600);
+    cr_assert_eq(write(fd, "x", 1), 1);
+    close(fd);
+    expect_displaced();
+    cr_assert_eq(unlink(aside), 0);
+}
+
+Test(keyed_store, a_symbolic_link_leads_to_the_file_and_its_log)
+{
+    char link[80];
+
+    open_store(DAY_NS);
+    snprintf(link, sizeof(link), "%s-link", path);
+    cr_assert_eq(symlink("keys.db", link), 0);
+    keyed_store_close(store);
+    store = NULL;
+    cr_assert_eq(keyed_store_open(link, DAY_NS, &store, &refusal), ERR_OK, "%s", refusal.text);
+    cr_assert_eq(unlink(link), 0);
+    cr_assert_eq(save("alice", 0, "1"), KEYED_OK, "%s", error.text);
+}
