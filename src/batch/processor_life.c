@@ -287,11 +287,13 @@ static bool cancel(struct processor_operation *operation)
     if (in_engine->state != OPERATION_RUNNING)
         return false;
 
-    const struct worker_batch *work = batch_user(in_engine->batch);
+    struct worker_batch *work = batch_user(in_engine->batch);
 
     if (operation->batch == work->number || work->is_reload)
         return false; /* it was sent */
     list_remove(&operation->node);
+    if (work->sent_count == 0 && list_empty(&work->unsent))
+        work->to_finish = false; /* unload() follows, perhaps in a later slice */
     batch_withdrawn(in_engine);
     return true;
 }

@@ -149,19 +149,30 @@ static void end_operation(const struct worker_batch *work, struct processor_oper
     operation->ended(operation);
 }
 
+/* For the record. A batch with nothing to save was saved, however its worker has given it up. */
+static enum fault_reason reason_of(const struct worker_batch *work, enum batch_outcome outcome)
+{
+    if (outcome == BATCH_SAVED)
+        return FAULT_NONE;
+    if (is_lost(work, outcome))
+        return FAULT_WORKER_LOST;
+    /* Nobody waited any more for a load that was tried again. */
+    return work->error || work->reason ? work->reason : FAULT_OPERATION_CANCELLED;
+}
+
 static void report(const struct batch_processor *processor, const struct worker_batch *work,
                    enum batch_outcome outcome, const struct batch_record *record)
 {
     const struct batch_record_port *port = &processor->all->records;
-    const bool lost = is_lost(work, outcome);
     const struct processor_record whole = {.processor = batch_processor_name(processor),
                                            .worker = shared_bytes_view(work->worker_name),
                                            .batch = work->number,
                                            .of_engine = record,
-                                           .was_lost = lost,
-                                           .reason = lost ? FAULT_WORKER_LOST : work->reason,
-                                           .error = work->error,
-                                           .may_have_run = may_have_run(work, outcome),
+                                           .was_lost = is_lost(work, outcome),
+                                           .reason = reason_of(work, outcome),
+                                           .error = outcome == BATCH_SAVED ? NULL : work->error,
+                                           .may_have_run =
+                                               record->operations > 0 && may_have_run(work, outcome),
                                            .generation = work->generation};
 
     port->record(port->ctx, &whole);

@@ -120,8 +120,9 @@ static void fail(struct batch_worker *worker, struct worker_batch *work)
 {
     struct keyed_batch *batch = work->batch;
 
-    worker->failed++;
     worker_batch_detach(work);
+    if (!work->is_unloading && !work->is_unwanted) /* those have no operations that could fail */
+        worker->failed++;
     if (work->is_unloading) {
         batch_unloaded(batch);
     } else if (work->is_unwanted) {

@@ -75,6 +75,7 @@ bool batch_worker_next(struct batch_worker *worker, struct worker_command *comma
 
         if (!list_empty(&work->unsent) && !reserve(work)) {
             worker->fault = FAULT_MEMORY_BUDGET;
+            worker->port.wake(worker->port.ctx);
             return false;
         }
         if (!next_of(work, command_out)) {
