@@ -58,7 +58,6 @@ struct tributary_worker {
     bool welcomed; /* at least once: the name is this worker's */
     bool draining_sent;
     bool finishing;               /* the end is the program's; otherwise it is the server's */
-    bool expired;                 /* LEAVING: the limit for the batches has passed */
     char name[257];               /* empty: none yet */
     struct tributary_status last; /* how the last stream ended */
     struct list jobs;             /* to be added to the pool, once the lock is free */

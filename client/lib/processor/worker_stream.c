@@ -1,5 +1,7 @@
 /* worker_stream.c - the call of a worker: says hello, sends reports one message at a time, and
  * comes back after a loss. Client thread. */
+#include <string.h>
+
 #include "base/fsm.h"
 #include "client/lib/core/status.h"
 #include "client/lib/processor/worker_state.h"
@@ -19,7 +21,7 @@ static void open_stream(struct tributary_worker *worker)
         .method = METHOD, .deadline_ns = INT64_MAX, .wait_for_connection = true};
     struct buf hello = {0};
 
-    worker->hello_sent = worker->draining_sent = worker->expired = false;
+    worker->hello_sent = worker->draining_sent = false;
     worker_write_hello(worker, &hello);
     cq_timer_set(worker->client->thread, &worker->retry,
                  clock_mono_ns() + worker->client->connect_timeout_ns);
@@ -158,6 +160,13 @@ static void back_off(struct tributary_worker *worker)
         worker->options.interrupted(worker->options.ctx, &worker->last, retry_ns);
 }
 
+/* Whether the server has ended the call because the worker was slow. It may work again, once its
+ * callbacks return. */
+static bool was_slow(const struct tributary_status *status)
+{
+    return strcmp(status->reason, "WORKER_SILENT") == 0 || strcmp(status->reason, "NOT_READING") == 0;
+}
+
 /* Whether another attempt may succeed. The server may not have noticed yet that an earlier
  * connection of this worker is gone: then its name is taken for a while. */
 static bool may_retry(const struct tributary_worker *worker)
@@ -165,7 +174,7 @@ static bool may_retry(const struct tributary_worker *worker)
     if (worker->options.no_reconnect)
         return false;
     return status_is_retryable(&worker->last) ||
-           (worker->welcomed && worker->last.code == TRIBUTARY_ALREADY_EXISTS);
+           (worker->welcomed && (worker->last.code == TRIBUTARY_ALREADY_EXISTS || was_slow(&worker->last)));
 }
 
 static void on_ended(struct stream *stream, const struct tributary_status *status)
@@ -181,7 +190,7 @@ static void on_ended(struct stream *stream, const struct tributary_status *statu
             status_set(&worker->last, TRIBUTARY_CANCELLED, "cancelled");
         stop(worker);
     } else if (worker->finishing) {
-        if (orphans == 0 && !worker->expired)
+        if (orphans == 0)
             status_set(&worker->last, TRIBUTARY_OK, "");
         stop(worker);
     } else {
@@ -221,7 +230,6 @@ static void on_retry(struct cq_timer *timer, int64_t now_ns)
                       worker->hello_sent ? "the server did not welcome the worker in time"
                                          : "the server cannot be reached");
     } else {
-        worker->expired = true;
         stream_cancel(&worker->stream,
                       worker->finishing ? TRIBUTARY_DEADLINE_EXCEEDED : TRIBUTARY_UNAVAILABLE,
                       "batches did not end in time");

@@ -314,15 +314,34 @@ def quiet(worker, hello, visit):
     worker.get_any(("draining", "end"))
 
 
+def slow(worker, hello, visit):
+    """The server ends the call because the worker is slow, for each of the two reasons."""
+    worker.welcome("w1")
+    if visit == 1:
+        raise Lost(grpc.StatusCode.DEADLINE_EXCEEDED, b"WORKER_SILENT")
+    if visit == 2:
+        raise Lost(grpc.StatusCode.RESOURCE_EXHAUSTED, b"NOT_READING")
+    leave(worker)
+
+
+def field(number, data):
+    return bytes([number << 3 | 2, len(data)]) + data
+
+
 class Lost(Exception):
-    def __init__(self, code):
+    """`reason` goes into the ErrorInfo of the call's end."""
+
+    def __init__(self, code, reason=b""):
         super().__init__()
         self.code = code
+        info = field(1, b"type.googleapis.com/google.rpc.ErrorInfo") + field(2, field(1, reason))
+        details = bytes([1 << 3, code.value[0]]) + field(3, info)
+        self.trailers = (("grpc-status-details-bin", details),) if reason else ()
 
 
 WORKERS = {
     "work": work, "together": together, "aborts": aborts, "loses": loses, "twice": twice,
-    "closing": closing, "quiet": quiet,
+    "closing": closing, "quiet": quiet, "slow": slow,
 }  # fmt: skip
 
 
@@ -360,6 +379,7 @@ def process(messages, context):
         except Wrong as wrong:
             ending.append((grpc.StatusCode.FAILED_PRECONDITION, str(wrong)))
         except Lost as lost:
+            context.set_trailing_metadata(lost.trailers)
             ending.append((lost.code, "lost"))
         worker.outgoing.put(None)
 

@@ -302,6 +302,29 @@ static void a_worker_can_be_cancelled_and_freed_at_any_time(void)
     expect_good_end(&reports);
 }
 
+static void a_worker_that_was_slow_comes_back(void)
+{
+    struct reports reports;
+
+    open_worker(&reports, "slow", "w1");
+    session_fixture_await(&reports.fixture, &reports.welcomed, 3);
+    expect_good_end(&reports);
+    CHECK(reports.interrupted == 2);
+}
+
+static void an_idle_worker_needs_no_time_to_finish(void)
+{
+    struct reports reports;
+    struct tributary_status status;
+
+    open_worker(&reports, "quiet", "w1");
+    session_fixture_await(&reports.fixture, &reports.welcomed, 1);
+    tributary_worker_finish(reports.worker, -1);
+    CHECK(tributary_worker_wait(reports.worker, TEST_TIMEOUT_NS, &status) == TRIBUTARY_OK);
+    tributary_worker_free(reports.worker);
+    tributary_free(reports.client);
+}
+
 static void options_out_of_bounds_are_refused(void)
 {
     struct tributary *client = session_fixture_connect();
@@ -332,6 +355,8 @@ int main(int argc, char **argv)
         CLIENT_TEST(a_server_that_breaks_the_order_ends_the_worker),
         CLIENT_TEST(a_server_that_ends_gets_its_batches_and_the_worker_comes_back),
         CLIENT_TEST(a_worker_can_be_cancelled_and_freed_at_any_time),
+        CLIENT_TEST(a_worker_that_was_slow_comes_back),
+        CLIENT_TEST(an_idle_worker_needs_no_time_to_finish),
         CLIENT_TEST(options_out_of_bounds_are_refused),
     };
 

@@ -64,7 +64,8 @@ struct tributary_worker_options {
 
     /* The worker works, under this name. Called again after each new connection. */
     void (*welcomed)(void *ctx, const char *worker);
-    /* The connection was lost or could not be made. The worker tries again after `retry_ns`. */
+    /* The connection was lost or could not be made, or the server ended it because the worker was
+     * slow (WORKER_SILENT, NOT_READING). The worker tries again after `retry_ns`. */
     void (*interrupted)(void *ctx, const struct tributary_status *status, int64_t retry_ns);
     /* The worker has ended, after its last batch. Called once, and last.
      *   OK         tributary_worker_finish() was called
