@@ -20,6 +20,8 @@
 #include "client/tool/spawn.h"
 
 #define CHECK_NS (100 * NS_PER_MS) /* how often a call asks whether it is unwanted */
+/* From SIGTERM to SIGKILL. The server ends a worker that answers an abort too late. */
+#define GRACE_NS (300 * NS_PER_MS)
 #define READ_BYTES ((size_t)64 << 10)
 
 struct process {
@@ -74,7 +76,7 @@ static void close_input(struct process *process)
 static void stop(struct process *process)
 {
     close_input(process);
-    spawn_stop(&process->spawn);
+    spawn_stop(&process->spawn, GRACE_NS);
 }
 
 /* ---- reading and writing ---- */
@@ -217,7 +219,7 @@ static enum tributary_code run_once(struct exchange *exchange)
     enum tributary_code code = converse(exchange, &how);
     exchange->process = NULL;
     if (process.spawn.pid != 0)
-        spawn_stop(&process.spawn); /* it closes the output */
+        spawn_stop(&process.spawn, GRACE_NS); /* it closes the output */
     else
         close(fd);
     return code == TRIBUTARY_OK && how != 0 ? failed(exchange->status, how) : code;

@@ -57,7 +57,7 @@ static int run_command(const char *command, struct lines *lines, struct stop *st
     }
     result = read_all(spawn.fd, lines, stop, &ended);
     if (!ended) {
-        spawn_stop(&spawn);
+        spawn_stop(&spawn, NS_PER_S);
         return result;
     }
 

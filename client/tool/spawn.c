@@ -140,46 +140,54 @@ void spawn_signal(const struct spawn *spawn, int signal)
         kill(-spawn->pid, signal);
 }
 
-bool spawn_reap(struct spawn *spawn, int *status_out)
+/* The command stays a zombie: its number remains that of its process group. */
+static bool has_ended(const struct spawn *spawn)
 {
     siginfo_t info = {.si_pid = 0};
 
-    if (spawn->pid == 0 || waitid(P_PID, (id_t)spawn->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
-        info.si_pid == 0)
-        return false;
-    kill(-spawn->pid, SIGTERM); /* before waitpid(): after it the number may belong to another group */
-    waitpid(spawn->pid, status_out, 0);
+    return waitid(P_PID, (id_t)spawn->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0;
+}
+
+/* After it the number may belong to another group. */
+static int collect(struct spawn *spawn)
+{
+    int how = 0;
+
+    while (waitpid(spawn->pid, &how, 0) < 0 && errno == EINTR)
+        continue;
     spawn->pid = 0;
+    return how;
+}
+
+bool spawn_reap(struct spawn *spawn, int *status_out)
+{
+    if (spawn->pid == 0 || !has_ended(spawn))
+        return false;
+    kill(-spawn->pid, SIGKILL);
+    *status_out = collect(spawn);
     return true;
 }
 
-/* Waits until `until_ns`. True: the command has ended, and *code_out is its exit code, or 128 plus
- * the signal. */
-static bool reaped(struct spawn *spawn, int64_t until_ns, int *code_out)
+/* Waits until `until_ns`. True: the command has ended. */
+static bool await_end(const struct spawn *spawn, int64_t until_ns)
 {
     const struct timespec pause = {.tv_nsec = 5 * NS_PER_MS};
-    int how = 0;
-    pid_t pid = 0;
 
-    while ((pid = waitpid(spawn->pid, &how, WNOHANG)) == 0 || (pid < 0 && errno == EINTR)) {
+    while (!has_ended(spawn)) {
         if (clock_mono_ns() >= until_ns)
             return false;
         nanosleep(&pause, NULL); /* not every kernel that we support has a descriptor for a child's end */
     }
-    *code_out = WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
     return true;
 }
 
-static int end(struct spawn *spawn)
+/* Children of the command may ignore SIGTERM, where it has not. */
+static int end(struct spawn *spawn, int64_t grace_ns)
 {
-    int code = 0;
-
     kill(-spawn->pid, SIGTERM);
-    if (!reaped(spawn, clock_mono_ns() + WAIT_NS, &code)) {
-        kill(-spawn->pid, SIGKILL);
-        reaped(spawn, INT64_MAX, &code);
-    }
-    return code;
+    (void)await_end(spawn, clock_from_now_ns(grace_ns));
+    kill(-spawn->pid, SIGKILL);
+    return collect(spawn);
 }
 
 static void reset(struct spawn *spawn)
@@ -190,18 +198,17 @@ static void reset(struct spawn *spawn)
 
 int spawn_wait(struct spawn *spawn)
 {
-    int code = 0;
+    const bool is_over = await_end(spawn, clock_from_now_ns(WAIT_NS));
+    const int how = is_over ? collect(spawn) : end(spawn, WAIT_NS);
 
-    if (!reaped(spawn, clock_mono_ns() + WAIT_NS, &code))
-        code = end(spawn);
     reset(spawn);
-    return code;
+    return WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
 }
 
-void spawn_stop(struct spawn *spawn)
+void spawn_stop(struct spawn *spawn, int64_t grace_ns)
 {
     if (spawn->pid == 0)
         return;
-    end(spawn);
+    (void)end(spawn, grace_ns);
     reset(spawn);
 }

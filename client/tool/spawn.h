@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct spawn {
@@ -26,15 +27,16 @@ int spawn_start_piped(struct spawn *spawn, const char *command, int *input_out);
 void spawn_signal(const struct spawn *spawn, int signal);
 
 /* True: the command has ended, *status_out is as from waitpid(), and what it left running in its
- * process group got SIGTERM. Does not wait. `fd` stays open. */
+ * process group was ended with SIGKILL. Does not wait. `fd` stays open. */
 bool spawn_reap(struct spawn *spawn, int *status_out);
 
-/* Waits for a command that has closed its output. After a second it is ended as by spawn_stop().
+/* Waits for a command that has closed its output. After a second it is ended as by spawn_stop(),
+ * with a second more.
  * Returns its exit code, or 128 plus the signal that ended it. */
 int spawn_wait(struct spawn *spawn);
 
-/* Ends the whole process group with SIGTERM, after a second with SIGKILL, and waits for the
- * command. Does nothing where no command runs. */
-void spawn_stop(struct spawn *spawn);
+/* Ends the whole process group: SIGTERM, and SIGKILL when the command has ended, at the latest
+ * after `grace_ns`. Waits for the command. Does nothing where no command runs. */
+void spawn_stop(struct spawn *spawn, int64_t grace_ns);
 
 #endif

@@ -1,12 +1,16 @@
 /* test_tool_batch.c - `tributary batch work` and its command: the JSON between them, and how
  * commands run, answer, fail, and are stopped. */
 #include <criterion/criterion.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "client/tool/batch_command.h"
@@ -275,6 +279,57 @@ Test(tool_batch, a_command_that_is_late_is_stopped_with_its_children, .timeout =
     call_with(&run, "\n", 100 * NS_PER_MS, NULL);
     expect(&run, TRIBUTARY_DEADLINE_EXCEEDED, "COMMAND_TOO_LATE", "did not end in time");
     batch_commands_free(run.commands);
+}
+
+Test(tool_batch, a_command_that_ignores_sigterm_has_300_ms, .timeout = 60)
+{
+    const int64_t begin_ns = clock_mono_ns();
+    struct run run;
+
+    begin(&run, "trap '' TERM; while :; do sleep 50; done", false);
+    call_with(&run, "\n", 50 * NS_PER_MS, NULL);
+    expect(&run, TRIBUTARY_DEADLINE_EXCEEDED, "COMMAND_TOO_LATE", "did not answer in time");
+    cr_assert_geq(clock_mono_ns() - begin_ns, 350 * NS_PER_MS);
+    cr_assert_lt(clock_mono_ns() - begin_ns, 5 * NS_PER_S);
+    batch_commands_free(run.commands);
+}
+
+/* Waits until nobody has the pipe open for writing. */
+static void expect_end_of(int fd)
+{
+    struct pollfd reader = {.fd = fd, .events = POLLIN};
+
+    cr_assert_eq(poll(&reader, 1, 20000), 1, "a child has stayed");
+}
+
+Test(tool_batch, children_that_ignore_sigterm_do_not_stay, .timeout = 60)
+{
+    static const char child[] = "(trap '' TERM; while :; do sleep 50; done) >&-";
+    static char command[256];
+    struct run run;
+    int ends[2];
+
+    for (unsigned stopped = 0; stopped < 2; stopped++) {
+        char folder[] = "/tmp/tributary-spawn-XXXXXX", fifo[64];
+
+        cr_assert(mkdtemp(folder));
+        snprintf(fifo, sizeof(fifo), "%s/held", folder);
+        cr_assert_eq(mkfifo(fifo, 0600), 0);
+        ends[0] = open(fifo, O_RDONLY | O_NONBLOCK);
+        ends[1] = open(fifo, O_WRONLY | O_NONBLOCK);
+        snprintf(command, sizeof(command), "exec 9>%s; %s & %s", fifo, child,
+                 stopped ? "sleep 50" : "echo 1");
+        begin(&run, command, false);
+        call_with(&run, "\n", stopped ? 300 * NS_PER_MS : 20 * NS_PER_S, NULL);
+        cr_assert_eq(run.code, stopped ? TRIBUTARY_DEADLINE_EXCEEDED : TRIBUTARY_OK, "%s",
+                     run.status.message);
+        close(ends[1]);
+        expect_end_of(ends[0]);
+        close(ends[0]);
+        unlink(fifo);
+        rmdir(folder);
+        batch_commands_free(run.commands);
+    }
 }
 
 Test(tool_batch, a_command_that_is_not_wanted_any_more_is_stopped, .timeout = 60)
