@@ -1,7 +1,7 @@
 /* batch_command.c - see batch_command.h.
  *
  * A kept process that was not in step is never used again: one that failed to answer, printed more
- * than its line, or printed something while it had no batch. */
+ * than its line, printed something while it had no batch, or closed its input. */
 #include "client/tool/batch_command.h"
 
 #include <errno.h>
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -96,8 +97,14 @@ static enum tributary_code no_memory(struct exchange *exchange)
     return batch_status(exchange->status, TRIBUTARY_RESOURCE_EXHAUSTED, "", "the answer: out of memory");
 }
 
-/* Writes what the process takes. One that does not read is not at fault: its answer counts. */
-static void feed(struct exchange *exchange)
+static enum tributary_code deaf(struct exchange *exchange)
+{
+    return batch_status(exchange->status, TRIBUTARY_UNKNOWN, "COMMAND_FAILED",
+                        "the command ended, or closed its input, before it had read its batch");
+}
+
+/* Writes what the process takes. */
+static enum tributary_code feed(struct exchange *exchange)
 {
     struct process *process = exchange->process;
     const struct bytes input = exchange->call->input;
@@ -106,8 +113,7 @@ static void feed(struct exchange *exchange)
 
     if (size > 0)
         exchange->written += (size_t)size;
-    else if (size < 0 && errno != EAGAIN && errno != EINTR)
-        exchange->written = input.size;
+    return size < 0 && errno != EAGAIN && errno != EINTR ? deaf(exchange) : TRIBUTARY_OK;
 }
 
 /* Reads what is there. *is_over_out: it has closed its output. */
@@ -148,10 +154,8 @@ static enum tributary_code wait_for(struct exchange *exchange, bool *is_readable
         return batch_status(exchange->status, TRIBUTARY_CANCELLED, "COMMAND_STOPPED",
                             "the command was stopped: its batch is not wanted any more");
     (void)poll(fds, 2, (int)((MIN_OF(left_ns, CHECK_NS) + NS_PER_MS - 1) / NS_PER_MS));
-    if (fds[1].revents != 0)
-        feed(exchange);
     *is_readable_out = fds[0].revents != 0;
-    return TRIBUTARY_OK;
+    return fds[1].revents != 0 ? feed(exchange) : TRIBUTARY_OK;
 }
 
 static enum tributary_code failed(struct tributary_status *status, int how)
@@ -252,12 +256,21 @@ static void release(struct batch_commands *commands, struct process *process)
     pthread_mutex_unlock(&commands->lock);
 }
 
-/* Between two batches it has nothing to print, and does not end. */
+/* Between two batches it has nothing to print, does not end, and reads (POLLERR: nobody does). */
 static bool is_in_step(const struct process *process)
 {
-    struct pollfd fd = {.fd = process->spawn.fd, .events = POLLIN};
+    struct pollfd fds[2] = {{.fd = process->spawn.fd, .events = POLLIN}, {.fd = process->input}};
 
-    return process->spawn.pid != 0 && poll(&fd, 1, 0) == 0;
+    return process->spawn.pid != 0 && poll(fds, 2, 0) == 0;
+}
+
+/* Whether nobody will read what is still in the pipe. Its answer may be to a batch before. */
+static bool is_deaf(const struct process *process)
+{
+    struct pollfd fd = {.fd = process->input};
+    int unread = 0;
+
+    return poll(&fd, 1, 0) > 0 && ioctl(process->input, FIONREAD, &unread) == 0 && unread > 0;
 }
 
 static enum tributary_code read_line(struct exchange *exchange)
@@ -302,6 +315,8 @@ static enum tributary_code run_kept(struct exchange *exchange)
     exchange->process = process;
     if (code == TRIBUTARY_OK)
         code = read_line(exchange);
+    if (code == TRIBUTARY_OK && is_deaf(process))
+        code = deaf(exchange);
     /* what it has not read of this batch would be the beginning of the next one */
     if (code != TRIBUTARY_OK || exchange->written < exchange->call->input.size)
         stop(process);

@@ -431,6 +431,46 @@ Test(tool_batch, a_late_line_does_not_become_the_next_answer, .timeout = 60)
     batch_commands_free(run.commands);
 }
 
+/* Waits until the file is there. */
+static void await_file(const char *name)
+{
+    const struct timespec pause = {.tv_nsec = 5 * NS_PER_MS};
+
+    while (access(name, F_OK) != 0)
+        nanosleep(&pause, NULL);
+}
+
+Test(tool_batch, a_kept_command_that_does_not_read_its_batch_has_not_answered_it, .timeout = 60)
+{
+    struct run run;
+
+    begin(&run, "exec <&-; sleep 0.2; echo 1; sleep 50", true);
+    call(&run, "a\n");
+    expect(&run, TRIBUTARY_UNKNOWN, "COMMAND_FAILED", "closed its input, before it had read its batch");
+    batch_commands_free(run.commands);
+}
+
+Test(tool_batch, a_kept_command_that_closes_its_input_at_rest_is_replaced, .timeout = 60)
+{
+    char folder[] = "/tmp/tributary-kept-XXXXXX", closed[64], command[256];
+    struct run run;
+
+    cr_assert(mkdtemp(folder));
+    snprintf(closed, sizeof(closed), "%s/closed", folder);
+    snprintf(command, sizeof(command),
+             "read -r line; echo \"1 $line\"; exec <&-; >%s; sleep 0.2; echo 2; sleep 50", closed);
+    begin(&run, command, true);
+    call(&run, "a\n");
+    cr_assert_str_eq(run.output, "1 a\n");
+    await_file(closed);
+    call(&run, "b\n");
+    cr_assert_eq(run.code, TRIBUTARY_OK, "%s", run.status.message);
+    cr_assert_str_eq(run.output, "1 b\n", "a line that is printed later is no answer");
+    batch_commands_free(run.commands);
+    unlink(closed);
+    rmdir(folder);
+}
+
 Test(tool_batch, a_large_line_goes_both_ways, .timeout = 60)
 {
     struct run run;
