@@ -37,7 +37,7 @@ struct batch_call {
 };
 
 /* Appends the answer to `output`. At most `max` calls at a time, where processes are kept.
- *   UNKNOWN             COMMAND_FAILED: its exit code is not 0, or a kept one has ended, or has closed its input
+ *   UNKNOWN             COMMAND_FAILED: its exit code is not 0, or a kept one has ended or is deaf
  *   DEADLINE_EXCEEDED   COMMAND_TOO_LATE: it was stopped
  *   CANCELLED           COMMAND_STOPPED: the answer is unwanted; it was stopped
  *   RESOURCE_EXHAUSTED  ANSWER_TOO_LARGE; or out of memory

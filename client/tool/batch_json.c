@@ -133,9 +133,8 @@ bool batch_json_get(const json_t *object, const char *name, struct buf *text,
     return true;
 }
 
-/* Whether all members of the object have one of these names, which a NULL ends. */
-static bool has_only(const json_t *object, const char *const *names, const char *what,
-                     char fault[BATCH_FAULT_CAPACITY])
+bool batch_json_has_only(const json_t *object, const char *const *names, const char *what,
+                         char fault[BATCH_FAULT_CAPACITY])
 {
     const char *name = NULL;
     json_t *value = NULL;
@@ -185,7 +184,7 @@ static bool read_error(const json_t *error, struct batch_answer_result *result, 
 
     if (!json_is_object(error))
         return fail(fault, "\"error\" of result %zu is not an object", number);
-    if (!has_only(error, names, "\"error\"", fault))
+    if (!batch_json_has_only(error, names, "\"error\"", fault))
         return false;
     if (!get_code(json_object_get(error, "code"), &result->code))
         return fail(fault,
@@ -207,7 +206,7 @@ static bool read_result(const json_t *value, struct batch_answer_result *result,
     result->message = "";
     if (!json_is_object(value))
         return fail(fault, "result %zu is not an object", number);
-    if (!has_only(value, names, "a result", fault))
+    if (!batch_json_has_only(value, names, "a result", fault))
         return false;
     if (error && json_object_size(value) > 1)
         return fail(fault, "result %zu has both data and an error", number);
@@ -252,7 +251,7 @@ bool batch_answer_read(struct batch_answer *answer, const char *text, size_t siz
         return fail(answer->fault, "it has no array \"results\"");
     if (json_array_size(results) != count)
         return fail(answer->fault, "it has %zu results for %zu operations", json_array_size(results), count);
-    if (!has_only(answer->json, names, "it", answer->fault) || !read_resource(answer))
+    if (!batch_json_has_only(answer->json, names, "it", answer->fault) || !read_resource(answer))
         return false;
     answer->results = calloc(count + 1, sizeof(*answer->results));
     if (!answer->results)

@@ -185,15 +185,21 @@ struct line_text {
     struct buf key, id, data;
 };
 
+/* One without an id is not sent again, and may run twice: an id that is empty is a mistake. */
 static bool submit_json(struct reading *reading, const json_t *json, struct line_text *text)
 {
+    static const char *const names[] = {"key", "key_base64", "id", "id_base64", "data", "data_base64", NULL};
     struct tributary_runner_operation operation = {.timeout_ns = 0};
     char fault[BATCH_FAULT_CAPACITY];
 
-    if (!batch_json_get(json, "key", &text->key, &operation.key, fault) ||
+    if (!batch_json_has_only(json, names, "it", fault) ||
+        !batch_json_get(json, "key", &text->key, &operation.key, fault) ||
         !batch_json_get(json, "id", &text->id, &operation.operation_id, fault) ||
         !batch_json_get(json, "data", &text->data, &operation.data, fault))
         return wrong_line(reading, fault);
+    if (operation.operation_id.size == 0 &&
+        (json_object_get(json, "id") || json_object_get(json, "id_base64")))
+        return wrong_line(reading, "\"id\" is empty or null; leave it out where there is none");
     return submit(reading, &operation);
 }
 
@@ -295,6 +301,8 @@ static int check(const struct verb *verb, const struct settings *settings, const
         return cli_wrong(verb, "the processor's name is missing");
     if (settings->jsonl && (arguments->count > 1 || settings->id))
         return cli_wrong(verb, "with --jsonl the lines have key, data and id");
+    if (settings->id && settings->id[0] == '\0')
+        return cli_wrong(verb, "--id is empty; leave it out where there is none");
     if (!settings->jsonl && arguments->count < 2)
         return cli_wrong(verb, "the key is missing");
     return EXITS_OK;

@@ -309,6 +309,19 @@ print(json.dumps({"resource_base64": each["data_base64"], "results": [{"data_bas
         self.assertNotEqual(self.outcome(caller)[0], 0)
         self.assertEqual(self.rows("SELECT * FROM resource"), [])
 
+    def test_lines_that_are_odd_are_refused(self):
+        for line, notice in (
+            ({"key": "k", "di": "7"}, 'unknown member "di"'),
+            ({"key": "k", "id": None}, '"id" is empty or null'),
+            ({"key": "k", "id": ""}, '"id" is empty or null'),
+            ({"key": "k", "id_base64": ""}, '"id" is empty or null'),
+        ):
+            process = self.tool("batch", "run", "p", "--jsonl", stdin=subprocess.PIPE)
+            out, err = process.communicate(json.dumps(line) + "\n", timeout=PATIENCE)
+            self.assertEqual((process.returncode, out), (1, ""), err)
+            self.assertIn("line 1: ", err)
+            self.assertIn(notice, err)
+
     def test_files_that_are_no_store_are_refused(self):
         (self.folder / "text").write_text("hello\n")
         for store, words in (("text", "it is no SQLite database"), (".", "Is a directory")):
@@ -325,6 +338,7 @@ print(json.dumps({"resource_base64": each["data_base64"], "results": [{"data_bas
             (["work", "--store", "x", "--exec", "y"], "the processor's name is missing"),
             (["run", "p"], "the key is missing"),
             (["run", "p", "k", "--jsonl"], "with --jsonl"),
+            (["run", "p", "k", "--id", ""], "--id is empty"),
             (["work", "p", "--store", "x", "--exec", "y", "--jobs", "0"], "--jobs"),
         ):
             self.assertIn(notice, self.run_tool("batch", *words, code=2)[1])
