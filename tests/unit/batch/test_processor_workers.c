@@ -216,6 +216,71 @@ Test(processor_workers, B34_where_no_worker_accepts_batches_those_that_wait_end)
     processor_close(&f);
 }
 
+#define MANY 700u /* batches: more than one slice */
+#define AT_WORKER 300u
+
+/* MANY operations, each of its own key, for "A": AT_WORKER of them were sent, and the others wait
+ * for a place. Then "B" comes, and "A" leaves: its first slice is done. */
+static void leave_many(void)
+{
+    processor_open_with(&f, NULL);
+    cr_assert_eq(processor_join(&f, 'A', AT_WORKER), FAULT_NONE);
+    for (unsigned i = 0; i < MANY; i++) {
+        char key[16];
+
+        snprintf(key, sizeof(key), "key %u", i);
+        cr_assert_eq(processor_run(&f, key, i), FAULT_NONE);
+    }
+    processor_fetch(&f, 'A');
+    for (unsigned i = 0; i < AT_WORKER; i++)
+        processor_loaded(&f, 'A', i + 1);
+    processor_fetch(&f, 'A');
+    cr_assert_eq(processor_join(&f, 'B', MANY), FAULT_NONE);
+    batch_worker_leave(processor_worker(&f, 'A'));
+    f.workers[0] = NULL;
+}
+
+static void expect_ends(unsigned first, unsigned end, unsigned ends, enum fault_reason reason)
+{
+    for (unsigned i = first; i < end; i++) {
+        cr_assert_eq(f.runs[i].ends, ends, "operation %u ended %u times", i, f.runs[i].ends);
+        cr_assert_eq(f.runs[i].operation.reason, reason, "operation %u", i);
+        cr_assert_eq(f.runs[i].operation.may_have_run, reason == FAULT_WORKER_LOST);
+    }
+}
+
+Test(processor_workers, B34_a_worker_with_many_batches_leaves_and_its_name_comes_back_meanwhile)
+{
+    leave_many();
+    cr_assert_eq(processor_join(&f, 'A', MANY), FAULT_NONE);
+    cr_assert_eq(processor_run(&f, "key 0", MANY), FAULT_NONE);
+    processor_fetch(&f, 'A'); /* the loop turns */
+    expect_ends(0, AT_WORKER, 1, FAULT_WORKER_LOST);
+    expect_ends(AT_WORKER, MANY + 1, 0, FAULT_NONE);
+    f.size = 0;
+    processor_close(&f);
+    expect_ends(AT_WORKER, MANY + 1, 1, FAULT_NO_WORKER);
+}
+
+Test(processor_workers, B34_a_stop_while_the_batches_of_a_worker_that_has_left_are_lost)
+{
+    leave_many();
+    processor_stop(&f);
+    expect_ends(0, AT_WORKER, 1, FAULT_WORKER_LOST);
+    expect_ends(AT_WORKER, MANY, 1, FAULT_PROCESSOR_STOPPED);
+    cr_expect_eq(f.stopped, 1);
+    processor_close(&f);
+}
+
+Test(processor_workers, B34_the_last_worker_leaves_with_many_batches)
+{
+    leave_many();
+    processor_leave(&f, 'B');
+    expect_ends(0, AT_WORKER, 1, FAULT_WORKER_LOST);
+    expect_ends(AT_WORKER, MANY, 1, FAULT_NO_WORKER);
+    processor_close(&f);
+}
+
 /* ---- what nobody waits for ---- */
 
 Test(processor_workers, B35_a_load_that_waits_for_a_place_is_given_up)
