@@ -311,10 +311,23 @@ static enum step begin_step(struct tributary_worker_batch *batch, struct list *a
     step = next_step(batch);
     if (step == STEP_OPERATE)
         list_move_all(&batch->arrived, arrived);
+    batch->running = step != STEP_REST;
     if (step == STEP_REST)
         batch->queued = false;
     pthread_mutex_unlock(&worker->lock); /* at rest the client thread, or another one, may end it */
     return step;
+}
+
+/* After a step. False: the batch was aborted meanwhile, and this thread ends it at once. */
+static bool end_step(struct tributary_worker_batch *batch)
+{
+    bool goes_on = false;
+
+    pthread_mutex_lock(&batch->worker->lock);
+    goes_on = !tributary_worker_batch_is_aborted(batch);
+    batch->running = !goes_on;
+    pthread_mutex_unlock(&batch->worker->lock);
+    return goes_on;
 }
 
 /* One turn. What arrived meanwhile waits for the other batches that are in the pool. */
@@ -343,6 +356,10 @@ static void run(struct job *job)
         if (!run_arrived(batch, &arrived))
             return;
         break;
+    }
+    if (!end_step(batch)) {
+        end(batch, OUTCOME_ABORTED, NULL);
+        return;
     }
     list_append(&jobs, &batch->job.node);
     pool_add_all(pool, &jobs);

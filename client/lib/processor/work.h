@@ -36,9 +36,10 @@ struct tributary_worker_batch {
     struct list waiting;
     struct list arrived; /* operations that no thread has seen */
     bool queued;
-    bool finished; /* no operation follows */
-    bool waits;    /* in `behind` of another one */
-    bool is_orphan;
+    bool running;   /* a thread of the pool is at a step of it, and reports its end */
+    bool finished;  /* no operation follows */
+    bool waits;     /* in `behind` of another one */
+    bool is_orphan; /* the server knows its end, or its stream is lost; not in by_number */
 
     /* The pool's. */
     bool is_loaded;

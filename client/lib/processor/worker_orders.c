@@ -101,6 +101,25 @@ static void abort_batch(struct tributary_worker *worker, struct tributary_worker
     work_queue(batch, &worker->jobs);
 }
 
+/* The server orders an abort, and waits only a while for the answer. Where no thread is at the
+ * batch, the answer must not wait for its turn in the pool: callbacks of other batches may hang.
+ * What the pool does with it afterwards, the server does not see. Each such batch still holds its
+ * key and its memory, so their number is bounded. */
+static void abort_ordered(struct handling *handling, struct tributary_worker_batch *batch)
+{
+    struct tributary_worker *worker = handling->worker;
+    const uint64_t orphans = worker->batch_count - worker->by_number.count;
+
+    abort_batch(worker, batch);
+    if (batch->running || orphans >= worker->options.max_batches)
+        return;
+    worker_report_aborted(worker, batch); /* pump() sends it */
+    map_remove(&worker->by_number, &batch->by_number);
+    batch->is_orphan = true;
+    batch->life = UINT64_MAX; /* of no stream: its reports are dropped */
+    handling->batch = NULL;
+}
+
 /* Calls what may call the program, without the lock. */
 static void without_lock(struct handling *handling, const struct order *order)
 {
@@ -137,7 +156,7 @@ static void handle(void *ctx, const struct order *order)
         break;
     case ORDER_ABORT:
         if (find(handling, order->batch))
-            abort_batch(handling->worker, handling->batch);
+            abort_ordered(handling, handling->batch);
         break;
     case ORDER_UNKNOWN:
         break;

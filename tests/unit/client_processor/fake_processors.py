@@ -266,6 +266,25 @@ def aborts(worker, hello, visit):
     leave(worker)
 
 
+def aborts_waiting(worker, hello, visit):
+    """The key `slow` hangs. An abort of its second batch is answered nevertheless. Its third batch
+    waits for the first one."""
+    worker.welcome("w1")
+    worker.begin(1, b"slow", [(b"", b"x")])
+    worker.get("loaded"), worker.get("result")
+    worker.begin(2, b"slow", [(b"", b"x")])
+    worker.send(abort=pb.ProcessResponse.Abort(batch=2, reason="BATCH_DEADLINE"))
+    expect(worker.get("aborted").batch == 2, "aborted")
+    worker.begin(3, b"slow", [(b"", b"x")])
+    worker.begin(4, b"free", [(b"", b"x")])
+    worker.get("loaded"), worker.get("result")
+    expect(worker.get("saved").batch == 4, "saved 4")
+    expect(worker.get("saved").batch == 1, "saved 1")
+    worker.get("loaded"), worker.get("result")
+    expect(worker.get("saved").batch == 3, "saved 3")
+    leave(worker)
+
+
 def loses(worker, hello, visit):
     """The first call is lost while key `slow` is saved and key `open` is not finished. On the second
     one, the name is refused at first; then the key `slow` begins again."""
@@ -341,7 +360,7 @@ class Lost(Exception):
 
 WORKERS = {
     "work": work, "together": together, "aborts": aborts, "loses": loses, "twice": twice,
-    "closing": closing, "quiet": quiet, "slow": slow,
+    "closing": closing, "quiet": quiet, "slow": slow, "aborts-waiting": aborts_waiting,
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ struct reports {
     struct tributary_worker *worker;
     int welcomed, interrupted, ended, loaded, saved, freed, saves_of_slow;
     _Atomic int in_key; /* callbacks of the key `slow` at this moment */
-    bool hold_slow;     /* under the fixture's lock: a save of `slow` waits */
+    bool hold_slow;     /* under the fixture's lock: a save of `slow` waits; at first it does */
     char name[32];
     struct tributary_status final;
 };
@@ -161,7 +161,7 @@ static struct tributary_worker *open_worker(struct reports *reports, const char 
     struct tributary_worker_options together = options;
     struct tributary_status status;
 
-    *reports = (struct reports){.client = session_fixture_connect()};
+    *reports = (struct reports){.client = session_fixture_connect(), .hold_slow = true};
     session_fixture_init(&reports->fixture);
     if (strcmp(processor, "together") == 0) {
         together.load = NULL;
@@ -235,15 +235,30 @@ static void a_batch_that_is_aborted_is_not_saved(void)
     CHECK(reports.saved == 1 && reports.loaded == 2);
 }
 
+static void an_abort_is_answered_while_the_key_hangs(void)
+{
+    struct reports reports;
+    struct tributary_worker_stats stats;
+
+    open_worker(&reports, "aborts-waiting", "w1");
+    await_saved(&reports, 1);
+    CHECK(reports.saves_of_slow == 1 && reports.loaded == 2);
+    pthread_mutex_lock(&reports.fixture.lock);
+    reports.hold_slow = false;
+    pthread_cond_broadcast(&reports.fixture.changed);
+    pthread_mutex_unlock(&reports.fixture.lock);
+    await_saved(&reports, 4);
+    tributary_worker_stats(reports.worker, &stats);
+    CHECK(stats.saved == 3 && stats.aborted == 1 && stats.orphaned == 0);
+    expect_good_end(&reports);
+}
+
 static void after_a_loss_a_key_waits_for_its_older_batch(void)
 {
     struct reports reports;
     struct tributary_worker_stats stats;
 
     open_worker(&reports, "loses", NULL);
-    pthread_mutex_lock(&reports.fixture.lock);
-    reports.hold_slow = true;
-    pthread_mutex_unlock(&reports.fixture.lock);
     session_fixture_await(&reports.fixture, &reports.welcomed, 2);
     CHECK(reports.saves_of_slow == 1 && reports.saved == 0);
     pthread_mutex_lock(&reports.fixture.lock);
@@ -351,6 +366,7 @@ int main(int argc, char **argv)
         CLIENT_TEST(batches_are_loaded_run_and_saved),
         CLIENT_TEST(results_of_a_batch_may_be_set_together),
         CLIENT_TEST(a_batch_that_is_aborted_is_not_saved),
+        CLIENT_TEST(an_abort_is_answered_while_the_key_hangs),
         CLIENT_TEST(after_a_loss_a_key_waits_for_its_older_batch),
         CLIENT_TEST(a_server_that_breaks_the_order_ends_the_worker),
         CLIENT_TEST(a_server_that_ends_gets_its_batches_and_the_worker_comes_back),
