@@ -22,8 +22,8 @@ bool batch_json_put(json_t *object, const char *name, struct tributary_bytes byt
 bool batch_json_get(const json_t *object, const char *name, struct buf *text,
                     struct tributary_bytes *bytes_out, char fault[BATCH_FAULT_CAPACITY]);
 
-/* Whether all members of the object have one of these names, which a NULL ends. `what` is the object
- * in the fault. */
+/* Whether all members of the object have one of these names, which a NULL ends. `what` is the
+ * object in the fault. */
 bool batch_json_has_only(const json_t *object, const char *const *names, const char *what,
                          char fault[BATCH_FAULT_CAPACITY]);
 

@@ -37,7 +37,8 @@ struct work_run {
     struct batch_worker worker;
     struct stop stop;
     _Atomic bool store_has_failed;
-    bool is_late; /* --drain has passed */
+    bool is_finishing; /* for as long as --drain says */
+    bool is_late;      /* --drain has passed */
     _Atomic bool has_ended;
     struct tributary_status ended; /* set before has_ended */
 };
@@ -109,6 +110,7 @@ static void wait_for_end(struct work_run *run, struct tributary_worker *worker)
             atomic_store(&run->worker.is_abandoned, true);
             tributary_worker_cancel(worker);
         } else if (late_ns == INT64_MAX && !is_cancelled && !run->is_late && stop_requested(&run->stop)) {
+            run->is_finishing = true;
             late_ns = clock_from_now_ns(drain_ns + STOP_NS);
             tributary_worker_finish(worker, drain_ns > 0 ? drain_ns : TRIBUTARY_NONE);
         } else if (clock_mono_ns() >= late_ns) {
@@ -127,7 +129,7 @@ static int result_of(const struct work_run *run)
                 run->settings->store);
         return EXITS_ERROR;
     }
-    if (run->is_late || code == TRIBUTARY_DEADLINE_EXCEEDED) {
+    if (run->is_late || (run->is_finishing && code == TRIBUTARY_DEADLINE_EXCEEDED)) {
         fprintf(stderr, "tributary: batches were not finished within --drain\n");
         return EXITS_ERROR;
     }

@@ -427,6 +427,9 @@ class Service:
             "WatchBatches": grpc.unary_stream_rpc_method_handler(
                 self._records, types["WatchBatches"].FromString, lambda answer: answer.SerializeToString()
             ),
+            "Process": grpc.stream_stream_rpc_method_handler(
+                self._process, types["Process"].FromString, lambda answer: answer.SerializeToString()
+            ),
         }
         self.handler = grpc.method_handlers_generic_handler("tributary.v1.Batch", methods)
 
@@ -435,6 +438,9 @@ class Service:
         if not request.page_token:
             return v1.ListProcessorsResponse(processors=self.processors[:1], next_page_token="2")
         return v1.ListProcessorsResponse(processors=self.processors[1:])
+
+    def _process(self, requests, context):
+        context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "a proxy between has lost patience")
 
     def _records(self, request, context):
         self.patterns.append(request.processor)
@@ -470,6 +476,13 @@ class Shown(Tool):
             ),
             v1.Processor(name="visits"),
         ]
+
+    def test_a_worker_that_is_ended_by_another_deadline_says_so(self):
+        with tempfile.TemporaryDirectory(prefix="tributary-batch-") as folder:
+            words = ("--store", folder + "/store.db", "--exec", "true", "--no-reconnect")
+            out, err = self.run_tool("batch", "work", "sums", *words, code=6)
+        self.assertIn("working: there is no answer from ", err)
+        self.assertNotIn("--drain", err)
 
     def test_ls_fits_a_terminal_and_escapes(self):
         lines = self.show(80, 24, "batch", "ls").splitlines()
