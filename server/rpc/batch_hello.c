@@ -12,8 +12,10 @@
 #include "tributary/v1/batch.pb-c.h"
 
 #define DEFAULT_WORKER_BATCHES 64u
-/* The end of a batch is one step, however many operations it has. */
-#define MAX_POLICY_OPERATIONS 1000000u
+/* The end of a batch is one step, however many operations it has; so is a load that fails, however
+ * many wait for it. */
+#define MAX_POLICY_OPERATIONS 10000u
+#define MAX_POLICY_WAITERS 100000u
 
 static enum fault_reason read_times(const Tributary__V1__BatchPolicy *from, struct batch_settings *settings,
                                     struct fault *fault)
@@ -50,7 +52,9 @@ static enum fault_reason read_policy(const Tributary__V1__BatchPolicy *from, str
         return fault_number(fault, FAULT_UNKNOWN_ENUM, "window", (uint64_t)from->window, "FIXED or ADAPTIVE");
     if (from->max_operations > MAX_POLICY_OPERATIONS)
         return fault_number(fault, FAULT_OUT_OF_BOUNDS, "max_operations", from->max_operations,
-                            "at most 1000000");
+                            "at most 10000");
+    if (from->max_waiters > MAX_POLICY_WAITERS)
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, "max_waiters", from->max_waiters, "at most 100000");
     if (read_times(from, settings, fault))
         return fault->reason;
     settings->window =

@@ -81,9 +81,9 @@ void stream_operation_expire_at(struct stream_operation *operation, int64_t due_
 void stream_operation_end(struct stream_operation *operation, enum fault_reason reason);
 /* For cq_timer `timeout_timer`. */
 void stream_on_timeout(struct cq_timer *timer, int64_t now_ns);
-/* Ended operations become answers. */
+/* Ended operations become answers, a part of them in each turn. */
 void stream_collect(struct run_stream *stream);
-/* The stream is lost: takes back what has not started, a part in each turn, and drops all answers.
+/* The stream is lost: takes back what has not started, and drops the answers, a part in each turn.
  * It may end the stream's hold, so it is the caller's last line. */
 void stream_take_back(struct run_stream *stream);
 

@@ -8,7 +8,7 @@
 #include "server/rpc/batch_stream.h"
 #include "server/rpc/rpc_internal.h"
 
-/* Operations that are taken back in one turn. */
+/* Operations that are collected, taken back or freed in one turn. */
 #define MAX_PART 1024u
 
 /* Any thread, within the processor's lock. */
@@ -17,8 +17,11 @@ static void on_ended(struct processor_operation *base)
     struct run_stream *stream = stream_operation_of(base)->stream;
 
     pthread_mutex_lock(&stream->lock);
+    const bool was_empty = list_empty(&stream->ended);
+
     list_append(&stream->ended, &base->node);
-    cq_wake_up(&stream->wake);
+    if (was_empty) /* else stream_collect() is to come */
+        cq_wake_up(&stream->wake);
     pthread_mutex_unlock(&stream->lock);
 }
 
@@ -82,14 +85,29 @@ void stream_operation_free(struct stream_operation *operation)
     free(operation);
 }
 
+/* The next part of what has ended. Whether there is more. */
+static bool fetch_ended(struct run_stream *stream, struct list *part_out)
+{
+    struct list *node = NULL;
+
+    list_init(part_out);
+    pthread_mutex_lock(&stream->lock);
+    for (unsigned i = 0; i < MAX_PART && (node = list_first(&stream->ended)); i++) {
+        list_remove(node);
+        list_append(part_out, node);
+    }
+    const bool more = !list_empty(&stream->ended);
+
+    pthread_mutex_unlock(&stream->lock);
+    return more;
+}
+
 void stream_collect(struct run_stream *stream)
 {
     struct list ended;
 
-    list_init(&ended);
-    pthread_mutex_lock(&stream->lock);
-    list_move_all(&stream->ended, &ended);
-    pthread_mutex_unlock(&stream->lock);
+    if (fetch_ended(stream, &ended))
+        cq_add_post_poll_hook(call_cq(stream->call), &stream->send_hook);
     list_each(node, next, &ended) {
         struct stream_operation *operation =
             stream_operation_of(container_of(node, struct processor_operation, node));
@@ -158,10 +176,12 @@ static void drop_answers(struct run_stream *stream)
     struct list *node = NULL;
     const bool was_idle = stream_is_idle(stream);
 
-    while ((node = list_first(&stream->answers))) {
+    for (unsigned i = 0; i < MAX_PART && (node = list_first(&stream->answers)); i++) {
         list_remove(node);
         stream_operation_free(stream_operation_of(container_of(node, struct processor_operation, node)));
     }
+    if (!list_empty(&stream->answers))
+        cq_add_post_poll_hook(call_cq(stream->call), &stream->send_hook);
     if (!was_idle && stream_is_idle(stream))
         call_unhold(stream->call);
 }

@@ -8,7 +8,8 @@
  *  3. What the worker has to be told is fetched by its owner, when its connection accepts it
  *     (worker.h). An operation has been *sent* once it was fetched.
  *  4. A worker that leaves loses its batches. Operations that were sent end with WORKER_LOST; the
- *     others go on in the next batch of their key, in front of those that wait.
+ *     others go on in the next batch of their key, in front of those that wait. That is done in
+ *     slices of 256.
  *  5. Where no worker is left that accepts batches, operations end with NO_WORKER.
  *
  * Threads: any. Each processor has one lock, which callers take around the functions that say so:

@@ -46,6 +46,7 @@ struct batch_processor {
     struct batch_engine *engine;
     struct list workers;
     uint32_t worker_count;
+    struct list leaving;  /* workers with batches that they must not keep, the oldest first */
     struct list aborting; /* worker batches whose abort was decided, the oldest first */
     bool retired;         /* not in all->processors any more */
     bool stopping, is_stopped;
@@ -74,6 +75,8 @@ struct batch_worker {
     struct list queued; /* worker batches that wait for a place */
     struct list dirty;  /* worker batches with something to send */
     bool draining;
+    bool is_gone;             /* it has left: its batches are lost */
+    struct list leaving_link; /* in processor->leaving */
     enum fault_reason fault;
     uint64_t saved, failed, operations;
     struct shared_bytes *name;
@@ -127,8 +130,8 @@ void worker_batch_give_up(struct worker_batch *work);
 void worker_batch_abort(struct batch_processor *processor, struct worker_batch *work,
                         enum fault_reason reason);
 /* The batch is over at its worker, which was not sent `finish`. Operations that were sent end with
- * work->reason or work->error; the others go on in the next batch. */
-void worker_batch_lose(struct worker_batch *work);
+ * work->reason or work->error; the others go on in the next batch. Returns how many it had. */
+uint64_t worker_batch_lose(struct worker_batch *work);
 void worker_batch_set_error(struct worker_batch *work, enum fault_reason reason, struct batch_error *error);
 /* Which worker of the processor a key goes to. NULL: none accepts batches. */
 struct batch_worker *processor_choose(const struct batch_processor *processor, struct bytes key);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "batch/processor_internal.h"
+#include "batch/worker_leave.h"
 
 void processor_operation_fini(struct processor_operation *operation)
 {
@@ -76,6 +77,7 @@ static void on_timer(struct timer *timer)
     batch_processor_lock(processor);
     processor->timer_ns = INT64_MAX;
     batch_engine_tick(processor->engine);
+    processor_step_leaving(processor);
     processor_check_aborts(processor, clock_mono_ns());
     batch_processor_unlock(processor);
     batch_processor_release(processor);
@@ -141,6 +143,7 @@ static struct batch_processor *processor_new(struct batch_processors *all, struc
     atomic_init(&processor->references, 1);
     CHECK(pthread_mutex_init(&processor->lock, NULL) == 0);
     list_init(&processor->workers);
+    list_init(&processor->leaving);
     list_init(&processor->aborting);
     processor->engine_wake_ns = INT64_MAX;
     processor->timer_ns = INT64_MAX;
@@ -157,7 +160,7 @@ static bool is_idle(const struct batch_processor *processor)
 {
     struct batch_stats stats;
 
-    if (processor->worker_count > 0)
+    if (processor->worker_count > 0 || !list_empty(&processor->leaving))
         return false;
     batch_engine_stats(processor->engine, &stats);
     return stats.keys == 0;
@@ -194,6 +197,7 @@ static void note_stopped(struct batch_processors *all);
 
 void batch_processor_unlock(struct batch_processor *processor)
 {
+    processor_drop_left(processor);
     const bool idle = !processor->retired && is_idle(processor);
     const bool stopped = processor->stopping && processor->is_stopped;
     struct batch_processors *all = processor->all;
@@ -341,6 +345,7 @@ static void stop(struct batch_processor *processor, int64_t until_ns)
     batch_processor_lock(processor);
     processor->stopping = true;
     processor->stop_ns = until_ns;
+    processor_step_leaving(processor);
     processor_wake_workers(processor);
     batch_engine_stop(processor->engine);
     batch_processor_unlock(processor);

@@ -44,7 +44,8 @@ struct batch_worker_params {
 MUST_CHECK enum fault_reason batch_worker_join(struct batch_processors *processors,
                                                const struct batch_worker_params *params,
                                                struct batch_worker **worker_out, struct fault *fault);
-/* The worker is gone, with its batches, and freed. Without any lock. NULL is allowed. */
+/* The worker is gone, and not the caller's any more. Its batches are lost, slice by slice. Without
+ * any lock. NULL is allowed. */
 void batch_worker_leave(struct batch_worker *worker);
 
 struct batch_processor *batch_worker_processor(const struct batch_worker *worker); /* any time */
@@ -58,7 +59,7 @@ void batch_worker_view(const struct batch_worker *worker, struct batch_worker_vi
 
 /* Why the worker's owner must end it: WORKER_SILENT, MEMORY_BUDGET; FAULT_NONE: it need not. */
 enum fault_reason batch_worker_fault(const struct batch_worker *worker);
-/* The worker gets no more batches. */
+/* The worker gets no more batches. Those that wait for a place go to others, slice by slice. */
 void batch_worker_drain(struct batch_worker *worker);
 /* Whether it has been drained, and has no batch any more. */
 bool batch_worker_is_drained(const struct batch_worker *worker);

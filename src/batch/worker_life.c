@@ -143,12 +143,15 @@ static bool was_sent(const struct batch_operation *in_engine)
     return operation->batch == work->number;
 }
 
-void worker_batch_lose(struct worker_batch *work)
+uint64_t worker_batch_lose(struct worker_batch *work)
 {
-    while (!list_empty(&work->unsent))
+    uint64_t operations = work->sent_count;
+
+    for (; !list_empty(&work->unsent); operations++)
         list_remove(work->unsent.next);
     batch_return_unsent(work->batch, was_sent);
     batch_lost(work->batch);
+    return operations;
 }
 
 void worker_batch_abort(struct batch_processor *processor, struct worker_batch *work,
@@ -214,7 +217,7 @@ int64_t processor_due_ns(const struct batch_processor *processor)
     const int64_t abort_ns =
         first ? container_of(first, struct worker_batch, abort_link)->abort_due_ns : INT64_MAX;
 
-    return MIN_OF(abort_ns, processor->engine_wake_ns);
+    return list_empty(&processor->leaving) ? MIN_OF(abort_ns, processor->engine_wake_ns) : 0;
 }
 
 /* ---- coming and going ---- */
@@ -236,21 +239,12 @@ static struct batch_worker *worker_new(const struct batch_worker_params *params,
     list_init(&worker->batches);
     list_init(&worker->queued);
     list_init(&worker->dirty);
+    list_init(&worker->leaving_link);
     map_init(&worker->numbers);
     worker->name = shared;
     memcpy(worker->peer, params->peer, peer_size);
     count_add(COUNT_LIVE_BATCH_WORKERS, 1);
     return worker;
-}
-
-static void worker_free(struct batch_worker *worker)
-{
-    if (!worker)
-        return;
-    map_fini(&worker->numbers);
-    shared_bytes_release(worker->name);
-    count_add(COUNT_LIVE_BATCH_WORKERS, -1);
-    free(worker);
 }
 
 static enum fault_reason differs(struct fault *fault, const char *field, uint64_t value, uint64_t in_force)
@@ -352,50 +346,6 @@ enum fault_reason batch_worker_join(struct batch_processors *processors,
     return reason;
 }
 
-/* Batches that wait for a place at this worker go to others. */
-static void place_again(struct batch_worker *worker)
-{
-    struct list *node = NULL;
-
-    while ((node = list_first(&worker->queued))) {
-        struct worker_batch *work = container_of(node, struct worker_batch, link);
-
-        worker_batch_detach(work);
-        if (worker_batch_place(worker->processor, work))
-            batch_began(work->batch);
-    }
-}
-
-void batch_worker_leave(struct batch_worker *worker)
-{
-    struct list *node = NULL;
-
-    if (!worker)
-        return;
-    struct batch_processor *processor = worker->processor;
-
-    batch_processor_lock(processor);
-    list_remove(&worker->node);
-    processor->worker_count--;
-    worker->draining = true;
-    place_again(worker);
-    while ((node = list_first(&worker->batches))) {
-        struct worker_batch *work = container_of(node, struct worker_batch, link);
-
-        worker_batch_detach(work);
-        worker_batch_set_error(work, FAULT_WORKER_LOST, NULL);
-        if (work->is_unloading)
-            batch_unloaded(work->batch);
-        else if (work->is_unwanted)
-            batch_not_loaded(work->batch);
-        else
-            worker_batch_lose(work);
-    }
-    batch_processor_unlock(processor);
-    batch_processor_release(processor);
-    worker_free(worker);
-}
-
 struct batch_processor *batch_worker_processor(const struct batch_worker *worker)
 {
     return worker->processor;
@@ -411,12 +361,6 @@ void batch_worker_view(const struct batch_worker *worker, struct batch_worker_vi
 enum fault_reason batch_worker_fault(const struct batch_worker *worker)
 {
     return worker->fault;
-}
-
-void batch_worker_drain(struct batch_worker *worker)
-{
-    worker->draining = true;
-    place_again(worker);
 }
 
 bool batch_worker_is_drained(const struct batch_worker *worker)

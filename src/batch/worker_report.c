@@ -135,7 +135,7 @@ static void fail(struct batch_worker *worker, struct worker_batch *work)
                 batch_operated(&work->sent[i]->in_engine, false);
         batch_saved(batch, work->is_conflict ? BATCH_SAVE_CONFLICT : BATCH_SAVE_ERROR);
     } else {
-        worker_batch_lose(work);
+        (void)worker_batch_lose(work);
     }
     batch_worker_begin_next(worker);
 }

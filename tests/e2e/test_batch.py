@@ -262,7 +262,8 @@ class Workers(Batches):
         self.refused(invalid, "OUT_OF_BOUNDS", "hello.policy.window_length", window=3601)
         self.refused(invalid, "OUT_OF_BOUNDS", "hello.policy.deadline", window=1, deadline=0.5)
         self.refused(invalid, "OUT_OF_BOUNDS", "hello.policy.max_reloads", max_reloads=1001)
-        self.refused(invalid, "OUT_OF_BOUNDS", "hello.policy.max_operations", max_operations=1000001)
+        self.refused(invalid, "OUT_OF_BOUNDS", "hello.policy.max_operations", max_operations=10001)
+        self.refused(invalid, "OUT_OF_BOUNDS", "hello.policy.max_waiters", max_waiters=100001)
         session = self.session("early", hello=False)
         session.saved(1)
         self.assertEqual(session.wait_end(), "INVALID_ARGUMENT")
@@ -394,6 +395,74 @@ class Workers(Batches):
         session.close()
         with self.assertFault(Code.UNAVAILABLE, "NO_WORKER"):
             future.result()
+
+    def many_keys(self, processor, count):
+        stream = self.stream()
+        for request in range(1, count + 1):
+            stream.run(request, processor, b"key %d" % request, b"1")
+        eventually(lambda: self.listed(processor).keys == count, "all keys wait")
+        return stream
+
+    def listed(self, name):
+        page = v1.stub("Batch", self.daemon.channel).ListProcessors(v1.ListProcessorsRequest())
+        return next(processor for processor in page.processors if processor.name == name)
+
+    def test_keys_that_wait_for_a_worker_go_to_others_when_it_leaves(self):
+        """More keys than one slice has."""
+        first = self.session("crowd", name="a", max_batches=1, window=0.05, deadline=60)
+        stream = self.many_keys("crowd", 3000)
+        other = self.worker("crowd", name="b", window=0.05, deadline=60)
+        first.close()
+        for request in range(1, 3001):
+            self.assertEqual(stream.answer(request).response.data, b"1")
+        self.assertEqual(len(other.loads), 3000)
+        eventually(lambda: len(self.listed("crowd").workers) == 1, "the first one is gone")
+
+    def test_keys_that_wait_for_a_worker_go_to_others_when_it_drains(self):
+        first = self.session("drained", name="a", max_batches=1, window=0.05, deadline=60)
+        stream = self.many_keys("drained", 1000)
+        begun = first.receive("begin")
+        self.worker("drained", name="b", window=0.05, deadline=60)
+        first.send(draining=dict())
+        mine = int(begun.key.split()[1])
+        for request in set(range(1, 1001)) - {mine}:
+            self.assertEqual(stream.answer(request).response.data, b"1")
+        self.assertNotIn(mine, stream.answers)
+        first.loaded(begun.batch)
+        first.receive("operation")
+        first.result(begun.batch, 1, b"last")
+        first.receive("finish")
+        first.saved(begun.batch)
+        self.assertEqual(stream.answer(mine).response.data, b"last")
+        self.assertEqual(first.wait_end(), "OK")
+
+    def test_all_batches_of_a_worker_are_lost_with_it(self):
+        """More than one slice has; nobody is left for those that wait."""
+        session = self.session("lost", max_batches=700, window=60, deadline=70)
+        stream = self.many_keys("lost", 2000)
+        begun = [session.receive("begin").batch for _ in range(700)]
+        for batch in begun:
+            session.loaded(batch)
+        for _ in begun:
+            session.receive("operation")
+        session.close()
+        reasons = [stream.answer(request).error.reason for request in range(1, 2001)]
+        self.assertEqual(reasons.count("WORKER_LOST"), 700)
+        self.assertEqual(reasons.count("NO_WORKER"), 1300)
+
+    def test_the_server_ends_while_a_worker_leaves(self):
+        daemon = self.start_daemon()
+        session = Session(daemon.address, "ends", max_batches=1, window=60, deadline=70)
+        self.addCleanup(session.close)
+        stream = RunStream(daemon.address)
+        self.addCleanup(stream.close)
+        for request in range(1, 5001):
+            stream.run(request, "ends", b"key %d" % request, b"1")
+        session.receive("begin")
+        session.close()
+        daemon.process.terminate()
+        daemon.process.terminate()
+        self.assertIn(daemon.process.wait(PATIENCE), (0, 1))
 
     def test_a_worker_that_drains_finishes_and_ends_with_ok(self):
         session = self.session("drains", window=0.05, deadline=9)
