@@ -1,5 +1,6 @@
 /* processor_port.c - what the engine wants done becomes what a worker is sent; how batches end. */
 #include "base/clock.h"
+#include "base/counters.h"
 #include "batch/placement.h"
 #include "batch/processor_internal.h"
 
@@ -178,13 +179,18 @@ static void report(const struct batch_processor *processor, const struct worker_
     port->record(port->ctx, &whole);
 }
 
-static void count_batch(struct batch_processor *processor, enum batch_outcome outcome, uint64_t operations)
+static void count_batch(struct batch_processor *processor, const struct worker_batch *work,
+                        enum batch_outcome outcome, uint64_t operations)
 {
-    if (outcome == BATCH_SAVED)
+    if (outcome == BATCH_SAVED) {
         processor->saved++;
-    else if (outcome != BATCH_NOT_LOADED)
+        count_add(COUNT_KEYED_BATCHES_SAVED, 1);
+    } else if (outcome != BATCH_NOT_LOADED) {
         processor->failed++;
+        count_add(is_lost(work, outcome) ? COUNT_KEYED_BATCHES_LOST : COUNT_KEYED_BATCHES_FAILED, 1);
+    }
     processor->operations += operations;
+    count_add(COUNT_KEYED_OPERATIONS, (int64_t)operations);
 }
 
 static void ended(void *ctx, struct keyed_batch *batch, struct list *operations, enum batch_outcome outcome,
@@ -200,7 +206,7 @@ static void ended(void *ctx, struct keyed_batch *batch, struct list *operations,
     if (!record)
         return;
     CHECK(!work->worker);
-    count_batch(processor_of(ctx), outcome, record->operations);
+    count_batch(processor_of(ctx), work, outcome, record->operations);
     if (outcome != BATCH_NOT_LOADED)
         report(processor_of(ctx), work, outcome, record);
     worker_batch_set_error(work, FAULT_NONE, NULL);

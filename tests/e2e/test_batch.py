@@ -607,6 +607,26 @@ class Views(Batches):
             received += record.processor == "many"
         self.assertEqual(received + lost, total)
 
+    def test_batches_and_operations_are_counted(self):
+        before = self.daemon.counters()
+
+        def grown(name):
+            return self.daemon.counters()["keyed." + name] - before["keyed." + name]
+
+        self.worker("counted", window=0.01, deadline=9)
+        self.run_one("counted", b"k", b"1")
+        session = self.session("uncounted", window=9, deadline=10)
+        failing = self.start("uncounted", b"k", b"1")
+        session.failed(session.receive("begin").batch)
+        fault_of(failing.result)
+        losing = self.start("uncounted", b"k", b"1")
+        session.loaded(session.receive("begin").batch)
+        session.receive("operation")
+        session.close()
+        fault_of(losing.result)
+        names = ("operations", "batches_saved", "batches_failed", "batches_lost")
+        self.assertEqual([grown(name) for name in names], [2, 1, 1, 1])
+
     def test_processors_are_listed_in_pages(self):
         stub = v1.stub("Batch", self.daemon.channel)
         for name in ("c", "a", "b"):
