@@ -204,6 +204,7 @@ static enum fault_reason read_hello(struct process_call *process, const struct p
         batch_hello_read(request->hello, &hello, fault))
         return fault->reason;
     hello.params.peer = call_peer(process->call);
+    hello.params.peer_key = call_peer_key(process->call);
     hello.params.port = (struct batch_worker_port){.wake = wake, .ctx = process};
     process->packed = hello.packed;
     process->welcome = true;

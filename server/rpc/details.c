@@ -85,6 +85,8 @@ static const char *quota_subject(enum fault_reason reason)
         [FAULT_TOO_MANY_PRODUCERS] = "producers",
         [FAULT_TOO_MANY_SUBSCRIPTIONS] = "subscriptions",
         [FAULT_TOO_MANY_WATCHES] = "watches",
+        [FAULT_TOO_MANY_WORKERS] = "workers",
+        [FAULT_PEER_WORKERS] = "workers of the peer",
         [FAULT_PEER_PRODUCERS] = "producers of the peer",
         [FAULT_PEER_SUBSCRIPTIONS] = "subscriptions of the peer",
         [FAULT_TOTAL_FILTER_COST] = "filters",

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "base/map.h"
+#include "base/peer_share.h"
 #include "base/shared_bytes.h"
 #include "base/sorted.h"
 #include "batch/batch_engine.h"
@@ -29,6 +30,8 @@ struct batch_processors {
     struct batch_record_port records;
     _Atomic uint64_t batches; /* the number of the last batch */
     uint64_t workers;         /* that have joined: for names */
+    struct peer_counts peers; /* the workers that are there, by their peer, and all of them */
+    uint32_t worker_count;
     bool stopping;
     size_t not_stopped; /* processors that still have a batch; and 1 while the stop is begun */
     void (*stopped)(void *ctx);
@@ -75,8 +78,9 @@ struct batch_worker {
     struct list queued; /* worker batches that wait for a place */
     struct list dirty;  /* worker batches with something to send */
     bool draining;
-    bool is_gone;             /* it has left: its batches are lost */
-    struct list leaving_link; /* in processor->leaving */
+    bool is_gone;               /* it has left: its batches are lost */
+    struct list leaving_link;   /* in processor->leaving */
+    struct peer_count *of_peer; /* in all->peers; NULL: it is not counted */
     enum fault_reason fault;
     uint64_t saved, failed, operations;
     struct shared_bytes *name;
@@ -87,14 +91,13 @@ struct worker_batch {
     struct keyed_batch *batch;   /* NULL: not initialised */
     struct batch_worker *worker; /* QUEUED or AT_WORKER; NULL: neither */
     bool is_queued;
-    uint64_t number;        /* AT_WORKER */
-    struct map_node node;   /* in worker->numbers */
-    struct list link;       /* in worker->queued or worker->batches */
-    struct list abort_link; /* in processor->aborting */
-    struct list dirty_link; /* in worker->dirty */
-    struct list unsent;     /* operations, in order */
-    /* Operations that were sent; NULL: its result is there. */
-    struct processor_operation **sent;
+    uint64_t number;                   /* AT_WORKER */
+    struct map_node node;              /* in worker->numbers */
+    struct list link;                  /* in worker->queued or worker->batches */
+    struct list abort_link;            /* in processor->aborting */
+    struct list dirty_link;            /* in worker->dirty */
+    struct list unsent;                /* operations, in order */
+    struct processor_operation **sent; /* NULL: its result is there */
     uint64_t sent_count, answered, sent_capacity;
     unsigned burst;                     /* operations fetched in a row */
     unsigned loads;                     /* attempts */
@@ -108,8 +111,7 @@ struct worker_batch {
     int64_t abort_due_ns;           /* the worker must have answered the abort */
     uint64_t generation;
     struct shared_bytes *worker_name; /* of the last attempt; NULL: it had none */
-    /* Why operations fail. */
-    enum fault_reason reason;
+    enum fault_reason reason;         /* why operations fail */
     struct batch_error *error;
     bool is_conflict;
 };
@@ -122,8 +124,7 @@ bool worker_batch_place(struct batch_processor *processor, struct worker_batch *
  * report. */
 struct batch_worker *worker_batch_detach(struct worker_batch *work);
 void batch_worker_begin_next(struct batch_worker *worker);
-/* The worker is to be sent something about the batch. */
-void worker_batch_dirty(struct worker_batch *work);
+void worker_batch_dirty(struct worker_batch *work); /* there is something to send */
 /* Nobody waits for its load: it ends, at once or by an abort. */
 void worker_batch_give_up(struct worker_batch *work);
 /* Decides that the batch must not be saved. `reason` is told to its operations. */

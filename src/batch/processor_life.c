@@ -44,6 +44,7 @@ void batch_processors_free(struct batch_processors *processors)
         return;
     CHECK(processors->processors.count == 0);
     map_fini(&processors->processors);
+    peer_counts_fini(&processors->peers);
     pthread_mutex_destroy(&processors->lock);
     free(processors);
 }

@@ -14,6 +14,7 @@
 #define MAX_WORKER_NAME_BYTES 256u
 #define MAX_WORKER_BATCHES 10000u
 #define MAX_PROCESSOR_WORKERS 1000u
+#define MAX_WORKERS 10000u /* of all processors; each peer has its share of them */
 
 struct batch_worker;
 
@@ -30,6 +31,7 @@ struct batch_worker_params {
     struct bytes processor; /* checked by the caller */
     struct bytes name;      /* empty: one is made */
     const char *peer;
+    struct peer_key peer_key;
     struct batch_settings settings; /* complete */
     uint32_t max_batches;           /* 1 to MAX_WORKER_BATCHES */
     struct batch_worker_port port;
@@ -38,7 +40,8 @@ struct batch_worker_params {
 /* Adds a worker. Without any lock. *worker_out has a reference to its processor.
  *   WORKER_EXISTS      another worker of the processor has the name
  *   POLICY_DIFFERS     other workers have the processor, with other settings; the field is named
- *   TOO_MANY_WORKERS   the processor has MAX_PROCESSOR_WORKERS
+ *   TOO_MANY_WORKERS   the processor has MAX_PROCESSOR_WORKERS, or all have MAX_WORKERS
+ *   PEER_WORKERS       the peer has its share of MAX_WORKERS
  *   PROCESSOR_STOPPED  the server ends
  *   MEMORY_BUDGET      no memory */
 MUST_CHECK enum fault_reason batch_worker_join(struct batch_processors *processors,

@@ -131,12 +131,23 @@ void batch_worker_drain(struct batch_worker *worker)
     begin(worker);
 }
 
+static void uncount(struct batch_worker *worker)
+{
+    struct batch_processors *all = worker->processor->all;
+
+    pthread_mutex_lock(&all->lock);
+    peer_counts_remove(&all->peers, worker->of_peer);
+    all->worker_count--;
+    pthread_mutex_unlock(&all->lock);
+}
+
 void batch_worker_leave(struct batch_worker *worker)
 {
     if (!worker)
         return;
     struct batch_processor *processor = worker->processor;
 
+    uncount(worker);
     batch_processor_retain(processor);
     batch_processor_lock(processor);
     list_remove(&worker->node);

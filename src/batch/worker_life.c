@@ -323,6 +323,50 @@ static enum fault_reason join(struct batch_processor *processor, const struct ba
     return FAULT_NONE;
 }
 
+/* Within the lock of all. */
+static enum fault_reason check_bounds(const struct batch_processors *all,
+                                      const struct batch_worker_params *params, struct fault *fault)
+{
+    if (peer_share_check(&all->peers, loop_settings(all->loop), MAX_WORKERS, params->peer_key,
+                         FAULT_PEER_WORKERS, fault))
+        return fault->reason;
+    if (all->worker_count < MAX_WORKERS)
+        return FAULT_NONE;
+    return fault_number(fault, FAULT_TOO_MANY_WORKERS, NULL, all->worker_count + 1,
+                        "at most 10000 workers of all processors");
+}
+
+/* Within the lock of all. Without memory the worker is not counted, and MEMORY_BUDGET. */
+static enum fault_reason open_and_join(struct batch_processors *all, const struct batch_worker_params *params,
+                                       struct batch_processor **processor_out,
+                                       struct batch_worker **worker_out, struct fault *fault)
+{
+    struct peer_count *of_peer = NULL;
+    struct batch_processor *processor = NULL;
+
+    if (check_bounds(all, params, fault))
+        return fault->reason;
+    of_peer = peer_counts_add(&all->peers, params->peer_key);
+    if (!of_peer)
+        return fault_set(fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    enum fault_reason reason =
+        processor_open(all, params->processor, &params->settings, processor_out, fault);
+
+    processor = *processor_out;
+    if (!reason) {
+        reason = join(processor, params, worker_out, fault);
+        batch_processor_retain(processor);
+        if (!reason)
+            (*worker_out)->of_peer = of_peer;
+        pthread_mutex_unlock(&processor->lock);
+    }
+    if (reason)
+        peer_counts_remove(&all->peers, of_peer);
+    else
+        all->worker_count++;
+    return reason;
+}
+
 enum fault_reason batch_worker_join(struct batch_processors *processors,
                                     const struct batch_worker_params *params,
                                     struct batch_worker **worker_out, struct fault *fault)
@@ -331,12 +375,7 @@ enum fault_reason batch_worker_join(struct batch_processors *processors,
     enum fault_reason reason = FAULT_NONE;
 
     pthread_mutex_lock(&processors->lock);
-    reason = processor_open(processors, params->processor, &params->settings, &processor, fault);
-    if (!reason) {
-        reason = join(processor, params, worker_out, fault);
-        batch_processor_retain(processor);
-        pthread_mutex_unlock(&processor->lock);
-    }
+    reason = open_and_join(processors, params, &processor, worker_out, fault);
     pthread_mutex_unlock(&processors->lock);
     if (!processor)
         return reason;

@@ -269,6 +269,26 @@ class Workers(Batches):
         self.assertEqual(session.wait_end(), "INVALID_ARGUMENT")
         self.check_fault(session.fault, invalid, "NO_HELLO", "hello")
 
+    def test_a_peer_has_its_share_of_workers(self):
+        daemon = self.start_daemon("--local-peer-share", "1")
+        channel, sessions = self.channel(daemon.address), []
+
+        def session(number):
+            each = Session(daemon.address, "processor %d" % (number % 3), channel=channel)
+            self.addCleanup(each.close)
+            sessions.append(each)
+
+        for number in range(100):
+            session(number)
+        with self.assertRaises(EndOfCall) as caught:
+            session(100)
+        fault = caught.exception.fault
+        self.check_fault(fault, Code.RESOURCE_EXHAUSTED, "PEER_WORKERS")
+        self.assertIn("127.0.0.1 has 100, at most 100 of 10000", str(fault))
+        sessions[0].close()
+        eventually(lambda: daemon.live()["live.batch_workers"] == 99, "one has left")
+        session(100)
+
     def test_another_policy_or_a_name_in_use_is_refused(self):
         self.worker("mine", name="first", window=0.05, deadline=9)
         self.refused(

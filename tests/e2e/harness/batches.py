@@ -30,8 +30,12 @@ class Store:
 class Session:
     """A Process call by hand: send() and receive(), and nothing else happens."""
 
-    def __init__(self, address, processor, name="", packed=False, max_batches=0, hello=True, **rules):
-        self.channel = connect(address)
+    def __init__(
+        self, address, processor, name="", packed=False, max_batches=0, hello=True, channel=None, **rules
+    ):
+        """`channel`: one that is the caller's, in place of one to `address`."""
+        self.channel = channel or connect(address)
+        self.owns_channel = not channel
         self.outbox = queue.SimpleQueue()
         self.inbox = queue.SimpleQueue()
         self.fault = self.ended = None
@@ -108,7 +112,8 @@ class Session:
     def close(self):
         self.call.cancel()
         self.outbox.put(None)
-        self.channel.close()
+        if self.owns_channel:
+            self.channel.close()
         self.reader.join(PATIENCE)
 
 
