@@ -7,6 +7,7 @@ import grpc
 from .client import connect
 from .daemon import PATIENCE
 from .protos import Fault, duration, v1
+from .rawh2 import Connection, message
 
 
 def policy(window=0, deadline=0, **fields):
@@ -243,3 +244,47 @@ class RunStream:
         self.outbox.put(None)
         self.channel.close()
         self.reader.join(PATIENCE)
+
+
+class StalledWorker:
+    """A Process call that gets what fits into `window` bytes, and reads nothing after that."""
+
+    def __init__(self, address, processor, window=1000, **fields):
+        self.connection = Connection(address, window=window, replenish=False)
+        self.stream = self.connection.request("/tributary.v1.Batch/Process")
+        self.send(hello=dict(processor=processor, **fields))
+
+    def send(self, **fields):
+        self.stream.send(message(v1.ProcessRequest(**fields).SerializeToString()))
+
+    def wait(self, kind):
+        """The first command of this kind."""
+
+        def found():
+            commands = map(v1.ProcessResponse.FromString, self.stream.messages)
+            return [getattr(each, kind) for each in commands if each.HasField(kind)]
+
+        self.connection.wait(found, kind)
+        return found()[0]
+
+    def close(self):
+        self.connection.close()
+
+
+class StalledObserver:
+    """A WatchBatches call that reads up to `window` bytes until read() is called."""
+
+    def __init__(self, address, pattern="", window=1000):
+        self.connection = Connection(address, window=window, replenish=False)
+        request = v1.WatchBatchesRequest(processor=pattern)
+        self.stream = self.connection.call("/tributary.v1.Batch/WatchBatches", request.SerializeToString())
+
+    def read(self):
+        self.connection.replenish = True
+        self.stream.grant(1 << 20)
+
+    def records(self):
+        return [v1.BatchRecord.FromString(each) for each in self.stream.messages]
+
+    def close(self):
+        self.connection.close()
