@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,8 @@
 #define CHECK_NS (100 * NS_PER_MS) /* how often a call asks whether it is unwanted */
 /* From SIGTERM to SIGKILL. The server ends a worker that answers an abort too late. */
 #define GRACE_NS (300 * NS_PER_MS)
+/* How long kept processes have at the end, all together, when they see that their input is over. */
+#define END_NS NS_PER_S
 #define READ_BYTES ((size_t)64 << 10)
 
 struct process {
@@ -333,15 +336,31 @@ enum tributary_code batch_command_run(struct batch_commands *commands, const str
     return commands->is_kept ? run_kept(&exchange) : run_once(&exchange);
 }
 
+/* Waits until all processes have ended, at most until `until_ns`. */
+static void await_all(const struct batch_commands *commands, int64_t until_ns)
+{
+    const struct timespec pause = {.tv_nsec = 5 * NS_PER_MS};
+
+    for (unsigned i = 0; i < commands->max; i++)
+        while (commands->processes[i].spawn.pid != 0 && !spawn_has_ended(&commands->processes[i].spawn)) {
+            if (clock_mono_ns() >= until_ns)
+                return;
+            nanosleep(&pause, NULL);
+        }
+}
+
 void batch_commands_free(struct batch_commands *commands)
 {
     if (!commands)
         return;
     for (unsigned i = 0; i < commands->max; i++)
         close_input(&commands->processes[i]);
+    await_all(commands, clock_from_now_ns(END_NS));
     for (unsigned i = 0; i < commands->max; i++)
-        if (commands->processes[i].spawn.pid != 0)
-            (void)spawn_wait(&commands->processes[i].spawn);
+        spawn_signal(&commands->processes[i].spawn, SIGTERM);
+    await_all(commands, clock_from_now_ns(GRACE_NS));
+    for (unsigned i = 0; i < commands->max; i++)
+        spawn_stop(&commands->processes[i].spawn, 0);
     pthread_mutex_destroy(&commands->lock);
     free(commands);
 }

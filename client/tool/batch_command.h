@@ -24,8 +24,8 @@ struct batch_commands;
  * memory. */
 struct batch_commands *batch_commands_new(const char *command, bool is_kept, unsigned max);
 
-/* Ends the processes that are kept: they see the end of their input, and get a second. No call may
- * be running. NULL is allowed. */
+/* Ends the processes that are kept: they see the end of their input, all get the same second, then
+ * SIGTERM, and SIGKILL after 300 ms. No call may be running. NULL is allowed. */
 void batch_commands_free(struct batch_commands *commands);
 
 struct batch_call {

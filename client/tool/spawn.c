@@ -141,7 +141,7 @@ void spawn_signal(const struct spawn *spawn, int signal)
 }
 
 /* The command stays a zombie: its number remains that of its process group. */
-static bool has_ended(const struct spawn *spawn)
+bool spawn_has_ended(const struct spawn *spawn)
 {
     siginfo_t info = {.si_pid = 0};
 
@@ -161,7 +161,7 @@ static int collect(struct spawn *spawn)
 
 bool spawn_reap(struct spawn *spawn, int *status_out)
 {
-    if (spawn->pid == 0 || !has_ended(spawn))
+    if (spawn->pid == 0 || !spawn_has_ended(spawn))
         return false;
     kill(-spawn->pid, SIGKILL);
     *status_out = collect(spawn);
@@ -173,7 +173,7 @@ static bool await_end(const struct spawn *spawn, int64_t until_ns)
 {
     const struct timespec pause = {.tv_nsec = 5 * NS_PER_MS};
 
-    while (!has_ended(spawn)) {
+    while (!spawn_has_ended(spawn)) {
         if (clock_mono_ns() >= until_ns)
             return false;
         nanosleep(&pause, NULL); /* not every kernel that we support has a descriptor for a child's end */

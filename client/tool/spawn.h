@@ -26,6 +26,10 @@ int spawn_start_piped(struct spawn *spawn, const char *command, int *input_out);
 /* Sends a signal to the whole process group. */
 void spawn_signal(const struct spawn *spawn, int signal);
 
+/* Whether the command has ended. It is still to be stopped or reaped. Does not wait. A command must
+ * have been started. */
+bool spawn_has_ended(const struct spawn *spawn);
+
 /* True: the command has ended, *status_out is as from waitpid(), and what it left running in its
  * process group was ended with SIGKILL. Does not wait. `fd` stays open. */
 bool spawn_reap(struct spawn *spawn, int *status_out);

@@ -490,6 +490,38 @@ Test(tool_batch, a_large_line_goes_both_ways, .timeout = 60)
     batch_commands_free(run.commands);
 }
 
+static void *call_once_on_thread(void *ctx)
+{
+    struct run *run = ctx;
+
+    call(run, "x\n");
+    return NULL;
+}
+
+/* Each would take a second and 300 ms. */
+Test(tool_batch, kept_commands_that_do_not_end_are_ended_together, .timeout = 60)
+{
+    struct run runs[8];
+    pthread_t threads[ARRAY_LEN(runs)];
+
+    signal(SIGPIPE, SIG_IGN);
+    runs[0].commands = batch_commands_new(
+        "trap '' TERM; read -r line; sleep 0.3; echo \"$line\"; while :; do sleep 50; done", true,
+        ARRAY_LEN(runs));
+    cr_assert_not_null(runs[0].commands);
+    for (size_t i = 0; i < ARRAY_LEN(runs); i++) {
+        runs[i].commands = runs[0].commands;
+        cr_assert_eq(pthread_create(&threads[i], NULL, call_once_on_thread, &runs[i]), 0);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(runs); i++) {
+        pthread_join(threads[i], NULL);
+        cr_assert_eq(runs[i].code, TRIBUTARY_OK, "%s", runs[i].status.message);
+    }
+    const int64_t begin_ns = clock_mono_ns();
+    batch_commands_free(runs[0].commands);
+    cr_assert_lt(clock_mono_ns() - begin_ns, 5 * NS_PER_S, "one after another");
+}
+
 static void *call_on_thread(void *ctx)
 {
     struct run *run = ctx;
