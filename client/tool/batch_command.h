@@ -16,7 +16,8 @@
 #include "tributary/tributary.h"
 
 #define MAX_COMMANDS 1024u
-#define MAX_ANSWER_BYTES ((size_t)128 << 20)
+/* Once it is parsed, JSON can take 40 times as much memory. */
+#define MAX_ANSWER_BYTES ((size_t)24 << 20)
 
 struct batch_commands;
 

@@ -361,7 +361,7 @@ Test(tool_batch, an_answer_without_an_end_is_stopped, .timeout = 60)
 
     begin(&run, "exec cat /dev/zero", false);
     call(&run, "\n");
-    expect(&run, TRIBUTARY_RESOURCE_EXHAUSTED, "ANSWER_TOO_LARGE", "more than 134217728 bytes");
+    expect(&run, TRIBUTARY_RESOURCE_EXHAUSTED, "ANSWER_TOO_LARGE", "more than 25165824 bytes");
     batch_commands_free(run.commands);
 }
 
