@@ -127,7 +127,7 @@ static void check_failure(const struct model_operation *operation)
         HOLDS(!is_unknown);
         break;
     default:
-        HOLDS(!"a reason that no operation may end with");
+        HOLDS(false); /* no operation may end with it */
     }
 }
 

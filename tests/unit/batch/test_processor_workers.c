@@ -59,13 +59,13 @@ static void place_keys(unsigned first, unsigned count, char *owners)
 
         snprintf(key, sizeof(key), "key %u", i);
         cr_assert_eq(processor_run(&f, key, first + i), FAULT_NONE);
-        for (char worker = 'A'; worker <= 'D'; worker++) {
-            if (!f.workers[worker - 'A'])
+        for (const char *worker = "ABCD"; *worker; worker++) {
+            if (!f.workers[*worker - 'A'])
                 continue;
-            processor_fetch(&f, worker);
+            processor_fetch(&f, *worker);
             if (f.size == 0)
                 continue;
-            owners[i] = worker;
+            owners[i] = *worker;
             f.size = 0;
         }
     }
@@ -74,9 +74,9 @@ static void place_keys(unsigned first, unsigned count, char *owners)
 /* All batches are lost; the operations are over. */
 static void lose_all(void)
 {
-    for (char worker = 'A'; worker <= 'D'; worker++)
-        if (f.workers[worker - 'A'])
-            processor_leave(&f, worker);
+    for (const char *worker = "ABCD"; *worker; worker++)
+        if (f.workers[*worker - 'A'])
+            processor_leave(&f, *worker);
     f.size = 0;
 }
 
@@ -86,8 +86,8 @@ Test(processor_workers, B33_a_worker_that_comes_back_under_its_name_gets_its_key
     unsigned of_b = 0;
 
     processor_open_with(&f, NULL);
-    for (char worker = 'A'; worker <= 'C'; worker++)
-        cr_assert_eq(processor_join(&f, worker, 1000), FAULT_NONE);
+    for (const char *worker = "ABC"; *worker; worker++)
+        cr_assert_eq(processor_join(&f, *worker, 1000), FAULT_NONE);
     place_keys(0, 100, before);
     lose_all();
     cr_assert_eq(processor_join(&f, 'C', 1000), FAULT_NONE);
