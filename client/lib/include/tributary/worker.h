@@ -34,7 +34,7 @@ struct tributary_worker_options {
      * empty: the server makes one, which the worker keeps when it comes back. */
     const char *worker;
     struct tributary_worker_policy policy;
-    uint32_t max_batches; /* at a time; 0: 64; at most 100000 */
+    uint32_t max_batches; /* at a time; 0: 64; at most 10000 */
     uint32_t threads;     /* for the callbacks; 0: one for each processor, at least 2; at most 1024 */
     bool no_reconnect;    /* the first loss of the connection ends the worker, with UNAVAILABLE */
 

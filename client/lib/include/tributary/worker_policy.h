@@ -20,9 +20,9 @@ struct tributary_worker_policy {
     /* After a save that answered ABORTED: load again and run the operations again, so many times at
      * most. 0: all of them get the failure. At most 1000 */
     uint32_t max_reloads;
-    uint64_t max_operations;    /* of a batch; 10000 */
+    uint64_t max_operations;    /* of a batch; 10000, which is the most */
     uint64_t max_bytes;         /* of them; 16 MiB */
-    uint64_t max_waiters;       /* operations of one key that have not started; 100000 */
+    uint64_t max_waiters;       /* operations of one key that have not started; 100000, the most */
     uint64_t max_waiting_bytes; /* of them; 64 MiB */
     uint64_t max_keys;          /* keys that have a batch or a waiter; 1000000 */
 };
