@@ -116,17 +116,19 @@ enum tributary_code tributary_runner_submit(struct tributary_runner *runner,
     return status_set(status, TRIBUTARY_OK, "");
 }
 
-/* Under the lock. The counterpart of has_space() in runner_ends.c: an eighth is free. */
-static bool is_full(const struct tributary_runner *runner)
+/* Under the lock. The counterpart of has_space() in runner_ends.c: an eighth is free, and `charge`
+ * bytes are. */
+static bool is_full(const struct tributary_runner *runner, size_t charge)
 {
     const uint32_t operations = runner->options.max_operations;
     const size_t bytes = runner->options.max_bytes;
 
-    return runner->held > 0 && (runner->held >= operations || runner->held > operations - operations / 8 ||
-                                runner->held_bytes > bytes - bytes / 8);
+    return runner->held > 0 &&
+           (runner->held >= operations || runner->held > operations - operations / 8 ||
+            runner->held_bytes > bytes - bytes / 8 || runner->held_bytes + charge > bytes);
 }
 
-static enum tributary_code wait_until(struct tributary_runner *runner, int64_t until_ns)
+static enum tributary_code wait_until(struct tributary_runner *runner, size_t charge, int64_t until_ns)
 {
     bool in_time = true;
 
@@ -134,17 +136,17 @@ static enum tributary_code wait_until(struct tributary_runner *runner, int64_t u
         return TRIBUTARY_FAILED_PRECONDITION;
     pthread_mutex_lock(&runner->lock);
     runner->space_waiters++;
-    while (in_time && is_full(runner))
+    while (in_time && is_full(runner, charge))
         in_time = cond_wait_until(&runner->space, &runner->lock, until_ns);
     runner->space_waiters--;
-    in_time = !is_full(runner);
+    in_time = !is_full(runner, charge);
     pthread_mutex_unlock(&runner->lock);
     return in_time ? TRIBUTARY_OK : TRIBUTARY_DEADLINE_EXCEEDED;
 }
 
 enum tributary_code tributary_runner_wait(struct tributary_runner *runner, int64_t timeout_ns)
 {
-    return wait_until(runner, clock_from_now_ns(timeout_ns));
+    return wait_until(runner, 0, clock_from_now_ns(timeout_ns));
 }
 
 /* On the stack of who waits for an operation. */
@@ -183,10 +185,12 @@ static enum tributary_code submit_in_time(struct tributary_runner *runner,
 {
     const int64_t until_ns = deadline_ns(runner, operation->timeout_ns);
     struct tributary_runner_operation left = *operation;
+    const size_t charge =
+        operation->key.size + MAX_OF(operation->operation_id.size, RUNNER_ID_BYTES) + operation->data.size;
 
     while (tributary_runner_submit(runner, &left, NULL, status) == TRIBUTARY_RESOURCE_EXHAUSTED &&
            strcmp(status->reason, "RUNNER_FULL") == 0) {
-        if (wait_until(runner, until_ns) != TRIBUTARY_OK)
+        if (wait_until(runner, charge, until_ns) != TRIBUTARY_OK)
             return status_set(status, TRIBUTARY_DEADLINE_EXCEEDED,
                               "the runner had no space for it within its timeout");
         if (until_ns != INT64_MAX)
@@ -250,23 +254,40 @@ void tributary_runner_cancel(struct tributary_runner *runner, uint64_t number)
         client_post(runner->client, &runner->work);
 }
 
+/* Under the lock. Whether one of the first `last` operations holds a slot. The slots before
+ * `*slot_inout` hold none of them, and never will: the search goes on there. */
+static bool holds_first(const struct tributary_runner *runner, uint64_t last, uint32_t *slot_inout)
+{
+    for (; *slot_inout < runner->options.max_operations; ++*slot_inout) {
+        const struct run *run = runner->slots[*slot_inout];
+
+        if (run && run->number >> RUNNER_SLOT_BITS <= last)
+            return true;
+    }
+    return false;
+}
+
 enum tributary_code tributary_runner_flush(struct tributary_runner *runner, int64_t timeout_ns)
 {
     const int64_t until_ns = clock_from_now_ns(timeout_ns);
     const struct tributary_runner_stats *stats = &runner->stats;
+    uint64_t last = 0, goal = 0;
+    uint32_t slot = 0;
     bool in_time = true;
 
     if (on_client_thread(runner->client))
         return TRIBUTARY_FAILED_PRECONDITION;
     pthread_mutex_lock(&runner->lock);
-
-    const uint64_t goal = stats->submitted;
-
+    last = runner->last_number;
     runner->flush_waiters++;
+    while (in_time && holds_first(runner, last, &slot))
+        in_time = cond_wait_until(&runner->changed, &runner->lock, until_ns);
+    /* done() follows after the slot is free, and the count after done(). */
+    goal = stats->submitted - runner->held;
     while (in_time && stats->ok + stats->failed < goal)
         in_time = cond_wait_until(&runner->changed, &runner->lock, until_ns);
     runner->flush_waiters--;
-    in_time = stats->ok + stats->failed >= goal;
+    in_time = !holds_first(runner, last, &slot) && stats->ok + stats->failed >= goal;
     pthread_mutex_unlock(&runner->lock);
     return in_time ? TRIBUTARY_OK : TRIBUTARY_DEADLINE_EXCEEDED;
 }

@@ -9,7 +9,7 @@ A scene that fails ends its call with FAILED_PRECONDITION and the cause. The cli
 after that.
 """
 
-import collections, ctypes, os, queue, shutil, signal, subprocess, sys, tempfile, threading
+import collections, ctypes, os, queue, shutil, signal, subprocess, sys, tempfile, threading, time
 from concurrent import futures
 
 import grpc
@@ -128,6 +128,19 @@ def waits(messages, context, visit):
             yield refusal(entry.request, CANCELLED, "OPERATION_CANCELLED")
 
 
+def first_last(messages, context, visit):
+    """The first operation is answered after all others, the second one late."""
+    entries = flat(messages)
+    first, second = next(entries), next(entries)
+    time.sleep(0.1)  # meanwhile the program waits for these two
+    yield answer(second.request)
+    yield answer(next(entries).request)
+    time.sleep(0.1)  # a wait that counts answers would be over
+    yield answer(first.request)
+    for entry in entries:
+        yield answer(entry.request)
+
+
 def forbidden(messages, context, visit):
     next(messages)
     context.abort(grpc.StatusCode.PERMISSION_DENIED, "not for you")
@@ -136,7 +149,7 @@ def forbidden(messages, context, visit):
 
 RUNS = {
     "echo": echo, "count": count, "lose": lose, "lost-worker": lost_worker, "no-worker": no_worker,
-    "never": never, "waits": waits, "forbidden": forbidden,
+    "never": never, "waits": waits, "forbidden": forbidden, "first-last": first_last,
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@
  * Usage: test_runner_server FAKE_SERVER PROTO_FOLDER [TEST] */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "unit/client/client_fixture.h"
 #include "unit/client_session/session_fixture.h"
@@ -275,6 +276,52 @@ static void bounds_are_named_and_space_can_be_awaited(void)
     close_runner(&reports, client);
 }
 
+static void a_large_operation_waits_without_work(void)
+{
+    struct tributary *client = session_fixture_connect();
+    struct reports reports;
+    const struct tributary_runner_options options = {.processor = "waits", .max_bytes = 100};
+    struct tributary_runner *runner = open_runner(client, &reports, &options);
+    struct tributary_runner_operation operation = operation_of(&reports, "k", "", "d");
+    struct tributary_runner_result result;
+    struct timespec used;
+    char large[60] = "";
+
+    operation.data = (struct tributary_bytes){large, sizeof(large)};
+    CHECK(tributary_runner_submit(runner, &operation, NULL, NULL) == TRIBUTARY_OK);
+    operation.timeout_ns = 300 * NS_PER_MS;
+    CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0);
+
+    const int64_t before_ns = used.tv_sec * NS_PER_S + used.tv_nsec;
+
+    CHECK(tributary_runner_run(runner, &operation, &result) == TRIBUTARY_DEADLINE_EXCEEDED);
+    CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used) == 0);
+    CHECK(used.tv_sec * NS_PER_S + used.tv_nsec - before_ns < 50 * NS_PER_MS);
+    close_runner(&reports, client);
+}
+
+static void on_second_done(void *ctx, const struct tributary_runner_result *result)
+{
+    submit(ctx, "k", "");
+    on_done(ctx, result);
+}
+
+static void a_flush_waits_for_those_before_it(void)
+{
+    struct tributary *client = session_fixture_connect();
+    struct reports reports;
+    struct tributary_runner *runner =
+        open_runner(client, &reports, &(struct tributary_runner_options){.processor = "first-last"});
+    struct tributary_runner_operation second = operation_of(&reports, "k", "", "d");
+
+    second.done = on_second_done;
+    submit(&reports, "k", "");
+    CHECK(tributary_runner_submit(runner, &second, NULL, NULL) == TRIBUTARY_OK);
+    CHECK(tributary_runner_flush(runner, TEST_TIMEOUT_NS) == TRIBUTARY_OK);
+    CHECK(reports.ok == 3);
+    close_runner(&reports, client);
+}
+
 static void a_stream_that_is_refused_ends_what_it_carries(void)
 {
     struct tributary *client = session_fixture_connect();
@@ -347,6 +394,8 @@ int main(int argc, char **argv)
         CLIENT_TEST(what_was_not_sent_ends_at_its_timeout),
         CLIENT_TEST(a_cancel_reaches_one_operation),
         CLIENT_TEST(bounds_are_named_and_space_can_be_awaited),
+        CLIENT_TEST(a_large_operation_waits_without_work),
+        CLIENT_TEST(a_flush_waits_for_those_before_it),
         CLIENT_TEST(a_stream_that_is_refused_ends_what_it_carries),
         CLIENT_TEST(waiting_is_refused_in_a_callback),
         CLIENT_TEST(options_out_of_bounds_are_refused),

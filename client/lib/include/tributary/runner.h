@@ -100,7 +100,8 @@ TRIBUTARY_API enum tributary_code tributary_runner_submit(struct tributary_runne
                                                           uint64_t *number_out,
                                                           struct tributary_status *status);
 
-/* Waits until an eighth of the bounds is free.
+/* Waits until an eighth of the bounds is free. An operation with more bytes than that may still
+ * have to wait.
  *   TRIBUTARY_DEADLINE_EXCEEDED    it is not
  *   TRIBUTARY_FAILED_PRECONDITION  this is a callback, which must not wait */
 TRIBUTARY_API enum tributary_code tributary_runner_wait(struct tributary_runner *runner, int64_t timeout_ns);
@@ -122,7 +123,8 @@ TRIBUTARY_API void tributary_runner_result_free(struct tributary_runner_result *
  * started ends as it would. Does not wait. A number that is not in flight changes nothing. */
 TRIBUTARY_API void tributary_runner_cancel(struct tributary_runner *runner, uint64_t number);
 
-/* Waits until all operations that were submitted before this call have ended.
+/* Waits until all operations that were submitted before this call have ended, and their done() has
+ * returned. It does not wait for later ones.
  *   TRIBUTARY_DEADLINE_EXCEEDED    some have not; they go on
  *   TRIBUTARY_FAILED_PRECONDITION  this is a callback, which must not wait */
 TRIBUTARY_API enum tributary_code tributary_runner_flush(struct tributary_runner *runner, int64_t timeout_ns);
