@@ -87,7 +87,6 @@ Test(publisher, every_number_is_stored_once)
         cr_assert_eq(state.last, stored);
         if (i % 1000 == 999) {
             life++;
-            stored = 0;
             state = decide(state, life, 1, 1).as;
             stored = 1;
         }
