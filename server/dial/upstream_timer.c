@@ -57,8 +57,7 @@ static void end_not_reading(struct upstream *upstream)
     struct fault fault;
     char text[PEER_WORDS_BYTES];
 
-    fault_number(&fault, FAULT_NOT_READING, "request", (uint64_t)(write_timeout_ns(upstream) / NS_PER_MS),
-                 "ms without progress");
+    fault_not_reading(&fault, "request", write_timeout_ns(upstream));
     (void)fault_message(&fault, text, sizeof(text));
     count_add(COUNT_UPSTREAM_NOT_READING, 1);
     client_call_cancel(&upstream->call, (grpc_status_code)fault_code(fault.reason), text);

@@ -239,9 +239,7 @@ static void on_write_timeout(struct cq_timer *timer, int64_t now_ns)
     struct fault fault;
 
     (void)now_ns;
-    fault_number(&fault, FAULT_NOT_READING, "write",
-                 (uint64_t)(loop_settings(observer->rpc->loop)->write_timeout_ns / NS_PER_MS),
-                 "ms without progress");
+    fault_not_reading(&fault, "write", loop_settings(observer->rpc->loop)->write_timeout_ns);
     call_abort(observer->call, &fault);
 }
 

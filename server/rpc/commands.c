@@ -45,8 +45,7 @@ static void abort_call(struct commands *commands)
 {
     struct fault fault;
 
-    fault_number(&fault, FAULT_NOT_READING, "write", (uint64_t)(commands->write_timeout_ns / NS_PER_MS),
-                 "ms without progress");
+    fault_not_reading(&fault, "write", commands->write_timeout_ns);
     call_abort(commands->call, commands->last ? commands->last : &fault);
 }
 

@@ -173,8 +173,7 @@ static void give_up(struct raw_sender *sender)
 {
     struct fault fault;
 
-    fault_number(&fault, FAULT_NOT_READING, "write", (uint64_t)(sender->write_timeout_ns / NS_PER_MS),
-                 "ms without progress");
+    fault_not_reading(&fault, "write", sender->write_timeout_ns);
     sender->stopped = true;
     if (sender->in_flight)
         call_abort(sender->call, &fault);

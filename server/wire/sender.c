@@ -250,8 +250,7 @@ static void give_up(struct sender *sender)
 {
     struct fault fault;
 
-    fault_number(&fault, FAULT_NOT_READING, "write",
-                 (uint64_t)(sender->settings.write_timeout_ns / NS_PER_MS), "ms without progress");
+    fault_not_reading(&fault, "write", sender->settings.write_timeout_ns);
     if (sender->in_flight) {
         call_abort(sender->call, &fault);
         sender_stop(sender);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 #define MAX_VALUE_BYTES 64u
 
 static const struct {
@@ -121,6 +123,12 @@ enum fault_reason fault_number(struct fault *fault, enum fault_reason reason, co
     fault_set(fault, reason, field, bound);
     snprintf(fault->value, sizeof(fault->value), "%" PRIu64, value);
     return reason;
+}
+
+enum fault_reason fault_not_reading(struct fault *fault, const char *field, int64_t timeout_ns)
+{
+    return fault_number(fault, FAULT_NOT_READING, field, (uint64_t)(timeout_ns / NS_PER_MS),
+                        "ms without progress");
 }
 
 void fault_within(struct fault *fault, const char *prefix)

@@ -64,6 +64,8 @@ enum fault_reason fault_bytes(struct fault *fault, enum fault_reason reason, con
                               struct bytes value, const char *bound);
 enum fault_reason fault_number(struct fault *fault, enum fault_reason reason, const char *field,
                                uint64_t value, const char *bound);
+/* NOT_READING: for `timeout_ns` the peer has not read what `field` says. */
+enum fault_reason fault_not_reading(struct fault *fault, const char *field, int64_t timeout_ns);
 
 /* Puts `prefix` in front of the field, as the caller that knows the outer path does: the field
  * "topic" within "events[3]." becomes "events[3].topic". The result is cut to fit. */
