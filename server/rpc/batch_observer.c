@@ -11,6 +11,7 @@
 #include "event/field_write.h"
 #include "event/glob.h"
 #include "proto/field_numbers.h"
+#include "server/rpc/batch_write.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/method_table.h"
 #include "server/rpc/rpc_internal.h"
@@ -79,18 +80,7 @@ static void write_error(struct buf *buf, const struct processor_record *record)
 {
     struct buf body = {0};
 
-    if (record->error) {
-        const struct batch_error_text text = batch_error_view(record->error);
-
-        field_varint(&body, PB_RUN_ERROR_CODE, text.code);
-        field_bytes(&body, PB_RUN_ERROR_MESSAGE, text.message);
-        field_bytes(&body, PB_RUN_ERROR_REASON, text.reason);
-    } else {
-        field_varint(&body, PB_RUN_ERROR_CODE, fault_code(record->reason));
-        field_text(&body, PB_RUN_ERROR_MESSAGE, fault_text(record->reason));
-        field_text(&body, PB_RUN_ERROR_REASON, fault_reason_name(record->reason));
-    }
-    field_varint(&body, PB_RUN_ERROR_MAY_HAVE_RUN, record->may_have_run);
+    write_run_error(&body, record->reason, record->error, record->may_have_run);
     field_message(buf, PB_BATCH_RECORD_ERROR, &body);
 }
 

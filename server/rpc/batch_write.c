@@ -4,10 +4,7 @@
 #include <string.h>
 
 #include "event/field_write.h"
-#include "google/rpc/error_details.pb-c.h"
-#include "google/rpc/status.pb-c.h"
 #include "proto/field_numbers.h"
-#include "server/rpc/decode.h"
 #include "server/wire/call.h"
 
 static struct bytes bytes_of(const struct buf *buf)
@@ -44,30 +41,33 @@ struct run_error {
     bool may_have_run;
 };
 
-static struct run_error error_of(const struct processor_operation *operation)
+static struct run_error error_of(enum fault_reason reason, const struct batch_error *from, bool may_have_run)
 {
-    struct run_error error = {.may_have_run = operation->may_have_run};
+    struct run_error error = {.may_have_run = may_have_run};
 
-    if (operation->error) {
-        const struct batch_error_text text = batch_error_view(operation->error);
+    if (from) {
+        const struct batch_error_text text = batch_error_view(from);
 
         error.code = text.code;
         error.message = text.message;
         error.reason = text.reason;
     } else {
-        error.code = fault_code(operation->reason);
-        error.message = text_bytes(fault_text(operation->reason));
-        error.reason = text_bytes(fault_reason_name(operation->reason));
+        error.code = fault_code(reason);
+        error.message = text_bytes(fault_text(reason));
+        error.reason = text_bytes(fault_reason_name(reason));
     }
     return error;
 }
 
-static void write_error(struct buf *buf, const struct run_error *error)
+void write_run_error(struct buf *buf, enum fault_reason reason, const struct batch_error *from,
+                     bool may_have_run)
 {
-    field_varint(buf, PB_RUN_ERROR_CODE, error->code);
-    field_bytes(buf, PB_RUN_ERROR_MESSAGE, error->message);
-    field_bytes(buf, PB_RUN_ERROR_REASON, error->reason);
-    field_varint(buf, PB_RUN_ERROR_MAY_HAVE_RUN, error->may_have_run);
+    const struct run_error error = error_of(reason, from, may_have_run);
+
+    field_varint(buf, PB_RUN_ERROR_CODE, error.code);
+    field_bytes(buf, PB_RUN_ERROR_MESSAGE, error.message);
+    field_bytes(buf, PB_RUN_ERROR_REASON, error.reason);
+    field_varint(buf, PB_RUN_ERROR_MAY_HAVE_RUN, error.may_have_run);
 }
 
 /* google.rpc.Status with an ErrorInfo. `domain` says whose reason it is. */
@@ -89,7 +89,7 @@ static void write_details(struct buf *buf, const struct run_error *error, const 
 
 void finish_with_error(struct call *call, const struct processor_operation *operation)
 {
-    const struct run_error error = error_of(operation);
+    const struct run_error error = error_of(operation->reason, operation->error, operation->may_have_run);
     OWNED(buf_fini) struct buf details = {0};
 
     write_details(&details, &error, operation->error ? "worker" : "tributary");
@@ -102,11 +102,12 @@ void finish_with_error(struct call *call, const struct processor_operation *oper
 
 /* ---- RunStreamResponse ---- */
 
-static void write_stream_error(struct buf *buf, bool packed, uint64_t request, const struct run_error *error)
+static void write_stream_error(struct buf *buf, bool packed, uint64_t request,
+                               const struct processor_operation *operation)
 {
     struct buf body = {0}, item = {0};
 
-    write_error(&body, error);
+    write_run_error(&body, operation->reason, operation->error, operation->may_have_run);
     field_varint(&item, PB_RUN_STREAM_RESPONSE_REQUEST, request);
     field_message(&item, PB_RUN_STREAM_RESPONSE_ERROR, &body);
     if (packed) {
@@ -127,9 +128,7 @@ void write_stream_response(struct buf *buf, bool packed, uint64_t request,
     uint8_t *at = NULL;
 
     if (operation->reason || operation->error) {
-        const struct run_error error = error_of(operation);
-
-        write_stream_error(buf, packed, request, &error);
+        write_stream_error(buf, packed, request, operation);
         return;
     }
     at = buf_extend(buf, packed ? field_size_bytes_always(PB_RUN_STREAM_RESPONSE_MORE, size) : size);

@@ -14,6 +14,9 @@ struct call;
 
 /* Appends RunResponse. */
 void write_run_response(struct buf *buf, const struct processor_operation *operation);
+/* Appends the fields of RunError. `from` NULL: `reason` says it all. */
+void write_run_error(struct buf *buf, enum fault_reason reason, const struct batch_error *from,
+                     bool may_have_run);
 /* Ends a call with what went wrong with its operation. */
 void finish_with_error(struct call *call, const struct processor_operation *operation);
 

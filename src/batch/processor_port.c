@@ -86,9 +86,7 @@ static void expired(void *ctx, struct keyed_batch *batch)
     if (work->worker && work->is_queued) {
         if (work->loads == 1)
             return; /* its deadline begins when the worker has a place: batch_began() */
-        list_remove(&work->link);
-        work->is_queued = false;
-        work->worker = NULL;
+        (void)worker_batch_detach(work);
         worker_batch_set_error(work, FAULT_BATCH_DEADLINE, NULL);
         batch_loaded(batch, false);
     } else if (work->worker && !work->is_aborting) {
