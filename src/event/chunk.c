@@ -92,6 +92,7 @@ enum err chunk_new(struct chunk_memory *memory, const uint8_t *at, const struct 
 static void inherit(struct chunk *chunk, const struct chunk *from, uint32_t first)
 {
     chunk->source = from->source ? source_retain(from->source) : NULL;
+    chunk->origin = from->origin ? source_retain(from->origin) : NULL;
     chunk->first_sequence = chunk_sequence(from, first);
     chunk->observed_wall_ns = from->observed_wall_ns;
     chunk->observed_mono_ns = from->observed_mono_ns;
@@ -295,6 +296,7 @@ void chunk_release(struct chunk *chunk)
     budget_give(COUNT_LIVE_CHUNK_BYTES, chunk->pinned);
     count_add(COUNT_LIVE_CHUNKS, -1);
     source_release(chunk->source);
+    source_release(chunk->origin);
     chunk->memory->release(chunk->memory);
     free(chunk);
 }

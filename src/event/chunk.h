@@ -55,6 +55,7 @@ struct chunk {
     uint64_t pinned;     /* bytes charged to the budget: those of the memory, and the chunk's own */
     /* The owner sets these once, before it shares the chunk. */
     struct source *source;
+    struct source *origin; /* of a stored topic: who published the events; NULL: `source` did */
     uint64_t first_sequence;
     const uint64_t *sequences; /* of each event, where events were left out; NULL: consecutive */
     union {

@@ -1,0 +1,47 @@
+/* topic_tail.h - the way of what was committed to the consumers that keep up, in the order of the
+ * commits.
+ *
+ * The backend answers appends in the order in which it has committed them. The publisher's done()
+ * adds its events to the tail, on the backend's thread, and wakes the publisher. Any thread then
+ * delivers all that the tail has, one thread at a time. So publishers pay for the consumers of
+ * their topics, and the backend's thread pays for none.
+ *
+ * Threads: any. */
+#ifndef TRIBUTARY_TOPIC_TOPIC_TAIL_H
+#define TRIBUTARY_TOPIC_TOPIC_TAIL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+
+struct chunk;
+struct live_topic;
+
+/* Events of one append that were stored in one topic. The tail frees it. */
+struct committed {
+    struct list in_tail;
+    struct chunk *chunk; /* a reference; its events from `first` on were stored, up to its end */
+    uint32_t first;      /* above 0: the events before it were duplicates */
+    uint64_t first_seq;  /* of event `first` */
+};
+
+struct topic_tail {
+    pthread_mutex_t lock;
+    struct list waiting; /* struct committed */
+    bool is_delivering;
+};
+
+void topic_tail_init(struct topic_tail *tail);
+/* Frees what waits. */
+void topic_tail_fini(struct topic_tail *tail);
+
+/* In the order of the commits. It does not block, and delivers nothing. */
+void topic_tail_add(struct topic_tail *tail, struct committed *committed);
+
+/* Offers what waits to the topic's inlet (inlet_offer() with sequences), unless another thread does
+ * so already, which then offers this too. */
+void topic_tail_deliver(struct live_topic *topic);
+
+#endif
