@@ -54,8 +54,7 @@ struct chunk {
     const uint8_t *data; /* begins with the first event's tag */
     uint64_t pinned;     /* bytes charged to the budget: those of the memory, and the chunk's own */
     /* The owner sets these once, before it shares the chunk. */
-    struct source *source;
-    struct source *origin; /* of a stored topic: who published the events; NULL: `source` did */
+    struct source *source, *origin; /* origin: who published to a stored topic; NULL: the source */
     uint64_t first_sequence;
     const uint64_t *sequences; /* of each event, where events were left out; NULL: consecutive */
     union {
