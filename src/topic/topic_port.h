@@ -18,16 +18,7 @@
 #include "base/status.h"
 #include "topic/publisher.h"
 #include "topic/row.h"
-#include "topic/topic_settings.h"
-
-struct topic_info {
-    uint64_t id, incarnation;
-    struct bytes name;
-    struct topic_settings settings;
-    uint64_t first_seq, next_seq; /* equal: it is empty */
-    uint64_t bytes;               /* of rows */
-    int64_t created_wall_ns;
-};
+#include "topic/topic_info.h"
 
 enum topic_outcome {
     TOPIC_DONE,
@@ -63,10 +54,15 @@ struct topic_work {
 struct topic_part {
     uint64_t topic;
     struct topic_run run; /* at least one event; at most MAX_PIECE_BYTES */
-    /* The answer: events [count - stored, count) have the sequences from first_seq on. */
+    /* The answer: so many have the sequences from first_seq on. Unless `is_split` these are the
+     * last ones of the run. If it is, the backend has called appeared() with them. */
     uint32_t stored;
+    bool is_split;
+    uint32_t same_ids; /* were left out: their ids are in the window */
+    uint32_t delayed;  /* wait for their time */
     uint64_t first_seq, incarnation;
     struct bytes rest; /* the backend's: the events that are new */
+    struct buf kept;   /* the backend's */
 };
 
 /* One batch: all of its parts are stored, or none. The memory that it points to must stay until
@@ -135,6 +131,9 @@ struct topic_port {
     /* Calls `each` for every topic, in no particular order, with a lock held: it must not call the
      * port. */
     void (*list)(void *ctx, void (*each)(void *arg, const struct topic_info *info), void *arg);
+    /* Whom to notify of events that appear. Before the first append; may be NULL. The call comes on
+     * the thread of the backend that calls done() of appends, and in order with it. */
+    void (*listen)(void *ctx, void (*appeared)(void *arg, const struct topic_appeared *appeared), void *arg);
     void *ctx;
 };
 

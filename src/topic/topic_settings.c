@@ -4,7 +4,10 @@
 #include "event/text.h"
 #include "event/varint.h"
 
-#define SETTINGS_VERSION 1u
+/* Version 1 has the bounds, version 2 also the window of ids. Without a window version 1 is
+ * written. */
+#define BOUNDS_VERSION 1u
+#define IDS_VERSION 2u
 
 enum fault_reason topic_name_check(struct bytes name, const char *field, struct fault *fault)
 {
@@ -23,7 +26,16 @@ enum fault_reason topic_settings_check(const struct topic_settings *settings, st
         return fault_number(fault, FAULT_OUT_OF_BOUNDS, "max_bytes", settings->max_bytes, "at most 2^63-1");
     if (settings->max_events > INT64_MAX)
         return fault_number(fault, FAULT_OUT_OF_BOUNDS, "max_events", settings->max_events, "at most 2^63-1");
+    if (settings->id_window_ns < 0 || settings->id_window_ns > MAX_ID_WINDOW_NS)
+        return fault_set(fault, FAULT_OUT_OF_BOUNDS, "id_window", "0 (none) to 168h");
+    if (settings->max_ids > MAX_TOPIC_IDS)
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, "max_ids", settings->max_ids, "at most 1000000");
     return FAULT_NONE;
+}
+
+static bool has_ids(const struct topic_settings *settings)
+{
+    return settings->id_window_ns != 0 || settings->max_ids != 0;
 }
 
 static void put(struct buf *out, uint64_t number)
@@ -35,31 +47,40 @@ static void put(struct buf *out, uint64_t number)
 
 void topic_settings_encode(const struct topic_settings *settings, struct buf *out)
 {
-    buf_byte(out, SETTINGS_VERSION);
+    buf_byte(out, has_ids(settings) ? IDS_VERSION : BOUNDS_VERSION);
     put(out, (uint64_t)settings->max_age_ns);
     put(out, settings->max_bytes);
     put(out, settings->max_events);
+    if (has_ids(settings)) {
+        put(out, (uint64_t)settings->id_window_ns);
+        put(out, settings->max_ids);
+    }
 }
 
 bool topic_settings_decode(struct bytes data, struct topic_settings *settings_out)
 {
     const uint8_t *next = data.data, *end = next + data.size;
-    uint64_t numbers[3];
+    uint64_t numbers[5] = {0};
     struct topic_settings settings;
     struct fault fault;
 
-    if (data.size == 0 || *next++ != SETTINGS_VERSION)
+    if (data.size == 0 || *next == 0 || *next > IDS_VERSION)
         return false;
-    for (unsigned i = 0; i < ARRAY_LEN(numbers); i++) {
+    const unsigned count = *next++ == IDS_VERSION ? 5 : 3;
+    for (unsigned i = 0; i < count; i++) {
         const size_t size = varint_read(next, end, &numbers[i]);
 
         if (size == 0)
             return false;
         next += size;
     }
-    if (next != end || numbers[0] > INT64_MAX)
+    if (next != end || numbers[0] > INT64_MAX || numbers[3] > INT64_MAX || numbers[4] > MAX_TOPIC_IDS)
         return false;
-    settings = (struct topic_settings){(int64_t)numbers[0], numbers[1], numbers[2]};
+    settings = (struct topic_settings){.max_age_ns = (int64_t)numbers[0],
+                                       .max_bytes = numbers[1],
+                                       .max_events = numbers[2],
+                                       .id_window_ns = (int64_t)numbers[3],
+                                       .max_ids = (uint32_t)numbers[4]};
     if (topic_settings_check(&settings, &fault) != FAULT_NONE)
         return false;
     *settings_out = settings;

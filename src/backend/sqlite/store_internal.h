@@ -47,6 +47,8 @@ struct store {
     bool closing, ended;
     void (*writable)(void *ctx);
     void *writable_ctx;
+    void (*appeared)(void *arg, const struct topic_appeared *appeared);
+    void *appeared_arg;
 
     struct readers readers;
 

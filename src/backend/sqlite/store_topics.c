@@ -113,12 +113,27 @@ static void list(void *ctx, void (*each)(void *arg, const struct topic_info *inf
     pthread_mutex_unlock(&store->lock);
 }
 
+static void listen_to(void *ctx, void (*appeared)(void *arg, const struct topic_appeared *appeared),
+                      void *arg)
+{
+    struct store *store = ctx;
+
+    pthread_mutex_lock(&store->lock);
+    store->appeared = appeared;
+    store->appeared_arg = arg;
+    pthread_mutex_unlock(&store->lock);
+}
+
 struct topic_port store_topics(struct store *store, void (*writable)(void *ctx), void *ctx)
 {
     pthread_mutex_lock(&store->lock);
     store->writable = writable;
     store->writable_ctx = ctx;
     pthread_mutex_unlock(&store->lock);
-    return (struct topic_port){
-        .append = append_events, .change = change, .read = read_topic, .list = list, .ctx = store};
+    return (struct topic_port){.append = append_events,
+                               .change = change,
+                               .read = read_topic,
+                               .list = list,
+                               .listen = listen_to,
+                               .ctx = store};
 }

@@ -42,20 +42,35 @@ Test(retention, a_row_goes_when_it_is_too_old)
     cr_assert_eq(retention_due_ns(&(struct topic_settings){.max_age_ns = INT64_MAX}, 5), INT64_MAX);
 }
 
-Test(retention, settings_are_read_as_they_were_written)
+static void check_kept(const struct topic_settings *settings, uint8_t version)
 {
-    const struct topic_settings settings = {3600 * NS_PER_S, UINT64_C(1) << 40, 7};
     OWNED(buf_fini) struct buf data = {0};
     struct topic_settings found;
 
-    topic_settings_encode(&settings, &data);
+    topic_settings_encode(settings, &data);
+    cr_assert_eq(data.data[0], version);
     cr_assert(topic_settings_decode((struct bytes){data.data, data.size}, &found));
-    cr_assert_eq(found.max_age_ns, settings.max_age_ns);
-    cr_assert_eq(found.max_bytes, settings.max_bytes);
-    cr_assert_eq(found.max_events, settings.max_events);
+    cr_assert_eq(found.max_age_ns, settings->max_age_ns);
+    cr_assert_eq(found.max_bytes, settings->max_bytes);
+    cr_assert_eq(found.max_events, settings->max_events);
+    cr_assert_eq(found.id_window_ns, settings->id_window_ns);
+    cr_assert_eq(found.max_ids, settings->max_ids);
+}
+
+Test(retention, settings_are_read_as_they_were_written)
+{
+    const struct topic_settings settings = {
+        .max_age_ns = 3600 * NS_PER_S, .max_bytes = UINT64_C(1) << 40, .max_events = 7};
+    OWNED(buf_fini) struct buf data = {0};
+    struct topic_settings found;
+
+    check_kept(&settings, 1);
+    check_kept(&(struct topic_settings){.id_window_ns = MAX_ID_WINDOW_NS, .max_ids = MAX_TOPIC_IDS}, 2);
+    check_kept(&(struct topic_settings){.max_age_ns = NS_PER_S, .max_ids = 1}, 2);
+    topic_settings_encode(&settings, &data);
     for (size_t size = 0; size < data.size; size++)
         cr_assert_not(topic_settings_decode((struct bytes){data.data, size}, &found));
-    data.data[0]++;
+    data.data[0] = 3;
     cr_assert_not(topic_settings_decode((struct bytes){data.data, data.size}, &found), "a later version");
 }
 
@@ -74,6 +89,9 @@ Test(retention, settings_beyond_their_bounds)
     cr_assert_eq(check((struct topic_settings){.max_age_ns = -1}), FAULT_OUT_OF_BOUNDS);
     cr_assert_eq(check((struct topic_settings){.max_bytes = UINT64_MAX}), FAULT_OUT_OF_BOUNDS);
     cr_assert_eq(check((struct topic_settings){.max_events = UINT64_MAX}), FAULT_OUT_OF_BOUNDS);
+    cr_assert_eq(check((struct topic_settings){.id_window_ns = -1}), FAULT_OUT_OF_BOUNDS);
+    cr_assert_eq(check((struct topic_settings){.id_window_ns = MAX_ID_WINDOW_NS + 1}), FAULT_OUT_OF_BOUNDS);
+    cr_assert_eq(check((struct topic_settings){.max_ids = MAX_TOPIC_IDS + 1}), FAULT_OUT_OF_BOUNDS);
 }
 
 Test(retention, names_of_topics)
