@@ -122,6 +122,8 @@ struct topic_read {
     struct list node; /* the backend's */
 };
 
+#define MAX_TOPICS 10000u
+
 struct topic_port {
     /*   ERR_FULL    too much is not committed yet; nothing was begun; writable() follows once
      *   ERR_CLOSED  the backend ends; nothing was begun */
@@ -134,6 +136,9 @@ struct topic_port {
     /* Whom to notify of events that appear. Before the first append; may be NULL. The call comes on
      * the thread of the backend that calls done() of appends, and in order with it. */
     void (*listen)(void *ctx, void (*appeared)(void *arg, const struct topic_appeared *appeared), void *arg);
+    /* One topic as it is now. info_out->name is not touched. False: it was deleted, and nothing is
+     * touched. */
+    bool (*info)(void *ctx, uint64_t topic, struct topic_info *info_out);
     void *ctx;
 };
 

@@ -38,6 +38,12 @@ static bool has_ids(const struct topic_settings *settings)
     return settings->id_window_ns != 0 || settings->max_ids != 0;
 }
 
+bool topic_settings_same(const struct topic_settings *a, const struct topic_settings *b)
+{
+    return a->max_age_ns == b->max_age_ns && a->max_bytes == b->max_bytes && a->max_events == b->max_events &&
+           a->id_window_ns == b->id_window_ns && a->max_ids == b->max_ids;
+}
+
 static void put(struct buf *out, uint64_t number)
 {
     uint8_t bytes[MAX_VARINT_BYTES];

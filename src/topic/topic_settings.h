@@ -35,6 +35,8 @@ MUST_CHECK enum fault_reason topic_name_check(struct bytes name, const char *fie
 /*   FAULT_OUT_OF_BOUNDS  *fault says which member */
 MUST_CHECK enum fault_reason topic_settings_check(const struct topic_settings *settings, struct fault *fault);
 
+bool topic_settings_same(const struct topic_settings *a, const struct topic_settings *b);
+
 /* As a store keeps them. Decoding is false for what this version does not know. */
 void topic_settings_encode(const struct topic_settings *settings, struct buf *out);
 MUST_CHECK bool topic_settings_decode(struct bytes data, struct topic_settings *settings_out);

@@ -7,11 +7,14 @@
 #include <stdbool.h>
 
 #include "base/fault.h"
+#include "base/list.h"
+#include "base/mailbox.h"
+#include "base/peer.h"
 #include "base/status.h"
+#include "topic/live_topic.h"
 #include "topic/topic_port.h"
 
 struct hub;
-struct live_topic;
 struct loop;
 struct topics;
 
@@ -25,11 +28,13 @@ struct topics_params {
     struct topic_settings settings;
 };
 
-/* Makes a producer of the hub for each topic of the backend.
+/* Makes a producer of the hub for each topic of the backend. It blocks for all of them: about 10 us
+ * each.
  *   ERR_NO_MEMORY, ERR_FULL (as many producers as there may be)  there is nothing */
 MUST_CHECK enum err topics_new(struct loop *loop, const struct topics_params *params,
                                struct topics **topics_out);
-/* No append and no change is under way, and no call is open. NULL is allowed. */
+/* No append and no change is under way, and no call is open. The hub may have been freed. NULL is
+ * allowed. */
 void topics_free(struct topics *topics);
 
 /* ---- finding: any thread ---- */
@@ -46,6 +51,23 @@ bool topics_makes(const struct topics *topics, struct bytes name);
 /* Its port: append() and read(). */
 const struct topic_port *topics_port(const struct topics *topics);
 
+/* ---- looking ---- */
+
+struct topic_view {
+    struct topic_info info; /* its name is valid for as long as the topic */
+    struct live_topic_readers readers;
+};
+
+/* False: no topic has this name. */
+MUST_CHECK bool topics_view(const struct topics *topics, struct bytes name, struct topic_view *view_out);
+
+/* The first topic whose name comes after `name` (empty: the first of all). False: there is none. */
+MUST_CHECK bool topics_view_after(const struct topics *topics, struct bytes name,
+                                  struct topic_view *view_out);
+
+/* How many there are. Any thread. */
+uint32_t topics_count(const struct topics *topics);
+
 /* ---- changes ---- */
 
 /* A change of one topic. Everything here is the owner's until topics_change(), and again from
@@ -55,6 +77,9 @@ struct topics_change {
     struct bytes name; /* must stay until done() */
     struct topic_settings settings;
     uint64_t incarnation; /* of DELETE: only the topic with this one; 0: any */
+    /* Of CREATE: whom the topic is counted to, until it is deleted or the server ends. Each peer
+     * may have its share of MAX_TOPICS. A zeroed key is the server itself. */
+    struct peer_key peer;
     /* Loop, later or at once. FAULT_NONE: it is on the disk and in effect, and `info` is the topic
      * as it is then; as it was, with DELETE. `info.name` is `name`. CREATE of a topic that is there
      * with these settings is FAULT_NONE. */
@@ -64,13 +89,19 @@ struct topics_change {
     /* Topics' own. */
     struct topic_change port_change;
     struct topics *topics;
+    struct named_topic *topic;
+    struct peer_count *count;
+    struct task task;
+    struct list link;
 };
 
-/* Checks name and settings, carries the change out on the disk and then in the hub. */
+/* Checks name and settings, carries the change out on the disk and then in the hub. Changes of one
+ * name are carried out one after the other. A topic that the hub has no space for is deleted from
+ * the disk again, before done(). The caller bounds how many changes are under way. */
 void topics_change(struct topics *topics, struct topics_change *change);
 
 /* The faults that an outcome of the port is. TOPIC_DONE is FAULT_NONE. Any thread. `field` and
- * `value` name what was asked for; see fault_set(). */
+ * `value` name what was asked for; see fault_bytes(). Those of the disk have no field. */
 enum fault_reason topic_outcome_fault(enum topic_outcome outcome, const char *field, struct bytes value,
                                       struct fault *fault);
 

@@ -106,7 +106,6 @@ void store_submit(struct store *store, struct store_op *op);
 /* So much may wait for its commit: two commits, or 16 MiB. */
 #define MAX_UNCOMMITTED_BYTES ((size_t)16 << 20)
 #define MAX_UNCOMMITTED_EVENTS 65536u
-#define MAX_TOPICS 10000u
 #define MAX_PUBLISHERS 65536u
 /* A publisher that was silent for so long is forgotten. */
 #define PUBLISHER_KEPT_NS (7 * 24 * 3600 * INT64_C(1000000000))

@@ -91,6 +91,19 @@ static void read_topic(void *ctx, struct topic_read *read)
     readers_submit(&store->readers, read);
 }
 
+/* Under the lock. */
+static struct topic_info info_of(const struct stored_topic *topic)
+{
+    return (struct topic_info){.id = topic->id,
+                               .incarnation = topic->incarnation,
+                               .name = topic_name(topic),
+                               .settings = topic->settings,
+                               .first_seq = topic->kept.first_seq,
+                               .next_seq = topic->kept.next_seq,
+                               .bytes = topic->kept.end_bytes - topic->kept.first_bytes,
+                               .created_wall_ns = topic->created_ns};
+}
+
 static void list(void *ctx, void (*each)(void *arg, const struct topic_info *info), void *arg)
 {
     struct store *store = ctx;
@@ -98,15 +111,7 @@ static void list(void *ctx, void (*each)(void *arg, const struct topic_info *inf
     pthread_mutex_lock(&store->lock);
     map_each(node, following, &store->log.by_id)
     {
-        const struct stored_topic *topic = container_of(node, struct stored_topic, by_id);
-        const struct topic_info info = {.id = topic->id,
-                                        .incarnation = topic->incarnation,
-                                        .name = topic_name(topic),
-                                        .settings = topic->settings,
-                                        .first_seq = topic->kept.first_seq,
-                                        .next_seq = topic->kept.next_seq,
-                                        .bytes = topic->kept.end_bytes - topic->kept.first_bytes,
-                                        .created_wall_ns = topic->created_ns};
+        const struct topic_info info = info_of(container_of(node, struct stored_topic, by_id));
 
         each(arg, &info);
     }
@@ -124,6 +129,23 @@ static void listen_to(void *ctx, void (*appeared)(void *arg, const struct topic_
     pthread_mutex_unlock(&store->lock);
 }
 
+static bool show(void *ctx, uint64_t id, struct topic_info *info_out)
+{
+    struct store *store = ctx;
+
+    pthread_mutex_lock(&store->lock);
+    const struct stored_topic *topic = log_find(&store->log, id);
+    const bool is_there = topic;
+    if (is_there) {
+        const struct bytes name = info_out->name;
+
+        *info_out = info_of(topic);
+        info_out->name = name;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return is_there;
+}
+
 struct topic_port store_topics(struct store *store, void (*writable)(void *ctx), void *ctx)
 {
     pthread_mutex_lock(&store->lock);
@@ -135,5 +157,6 @@ struct topic_port store_topics(struct store *store, void (*writable)(void *ctx),
                                .read = read_topic,
                                .list = list,
                                .listen = listen_to,
+                               .info = show,
                                .ctx = store};
 }

@@ -19,6 +19,17 @@ static enum db_result write_new(struct database *database, struct stored_topic *
     return result == DB_OK ? meta_set(database, "topic_id", id) : result;
 }
 
+/* Others read the maps. */
+static bool reserve(struct store *store)
+{
+    struct topic_log *log = &store->log;
+
+    pthread_mutex_lock(&store->lock);
+    const bool is_there = map_reserve(&log->by_id) == ERR_OK && map_reserve(&log->by_name) == ERR_OK;
+    pthread_mutex_unlock(&store->lock);
+    return is_there;
+}
+
 static enum db_result create(struct store *store, struct topic_change *change)
 {
     struct topic_log *log = &store->log;
@@ -30,7 +41,7 @@ static enum db_result create(struct store *store, struct topic_change *change)
     /* above all earlier ones, also where the clock went back */
     const uint64_t id = MAX_OF((uint64_t)MAX_OF(log->now_ns, 1), log->last_id + 1);
     log->created = stored_topic_new(change->name, id);
-    if (!log->created || map_reserve(&log->by_id) != ERR_OK || map_reserve(&log->by_name) != ERR_OK)
+    if (!log->created || !reserve(store))
         return database_failed(&store->database, SQLITE_NOMEM, "make a topic");
     log->created->settings = change->settings;
     log->created->created_ns = log->now_ns;
