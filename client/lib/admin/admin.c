@@ -30,38 +30,34 @@ enum tributary_code tributary_check(struct tributary *client, const char *servic
     return TRIBUTARY_OK;
 }
 
+static bool show_producers(const void *ctx, const ProtobufCMessage *message, const char **next_out)
+{
+    const Tributary__V1__ListProducersResponse *answer = (const void *)message;
+    const struct tributary_producers_query *query = ctx;
+
+    *next_out = answer->next_page_token;
+    for (size_t i = 0; i < answer->n_producers; i++)
+        if (!admin_show_producer(query->each, query->ctx, answer->producers[i]))
+            return false;
+    return true;
+}
+
 enum tributary_code tributary_producers(struct tributary *client,
                                         const struct tributary_producers_query *query,
                                         struct tributary_status *status)
 {
-    const struct unary_method method = {"/tributary.v1.Admin/ListProducers", query->timeout_ns};
-    struct tributary_status local_status;
-    char *token = NULL;
-    uint32_t pages = 0;
-    bool more = true;
+    Tributary__V1__ListProducersRequest request = TRIBUTARY__V1__LIST_PRODUCERS_REQUEST__INIT;
+    const struct admin_walk walk = {.client = client,
+                                    .method = {"/tributary.v1.Admin/ListProducers", query->timeout_ns},
+                                    .request = &request.base,
+                                    .page_token = &request.page_token,
+                                    .answer_type = &tributary__v1__list_producers_response__descriptor,
+                                    .show = show_producers,
+                                    .ctx = query};
 
-    status = status ? status : &local_status;
-    status_set(status, TRIBUTARY_OK, "");
-    while (more) {
-        Tributary__V1__ListProducersRequest request = TRIBUTARY__V1__LIST_PRODUCERS_REQUEST__INIT;
-        Tributary__V1__ListProducersResponse *answer = NULL;
-
-        request.pattern = admin_text(query->pattern);
-        request.page_size = PAGE_SIZE;
-        request.page_token = admin_text(token);
-        answer = (void *)admin_call(client, &method, &request.base,
-                                    &tributary__v1__list_producers_response__descriptor, status);
-        if (!answer)
-            break;
-        for (size_t i = 0; i < answer->n_producers; i++) {
-            if (!admin_show_producer(query->each, query->ctx, answer->producers[i]))
-                status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
-        }
-        more = admin_next_page(&token, answer->next_page_token, &pages);
-        protobuf_c_message_free_unpacked(&answer->base, NULL);
-    }
-    free(token);
-    return status->code;
+    request.pattern = admin_text(query->pattern);
+    request.page_size = PAGE_SIZE;
+    return admin_walk_run(&walk, status);
 }
 
 enum tributary_code tributary_producer_get(struct tributary *client,

@@ -52,9 +52,46 @@ struct tributary_totals admin_totals(const Tributary__V1__Totals *from)
     return from ? (struct tributary_totals){from->events, from->bytes} : (struct tributary_totals){0, 0};
 }
 
-bool admin_next_page(char **token, const char *next, uint32_t *pages)
+/* Returns the token of the next page, which the caller frees. NULL: there is none, or an error is
+ * in *status. */
+static char *read_page(const struct admin_walk *walk, struct tributary_status *status)
 {
-    free(*token);
-    *token = strdup(next);
-    return *token && (*token)[0] != '\0' && ++*pages < MAX_PAGES;
+    struct unary_method method = walk->method;
+    ProtobufCMessage *answer;
+    const char *next = "";
+    char *token = NULL;
+
+    if (walk->until_ns > 0)
+        method.timeout_ns = MAX_OF(walk->until_ns - clock_mono_ns(), INT64_C(1));
+    answer = admin_call(walk->client, &method, walk->request, walk->answer_type, status);
+    if (!answer)
+        return NULL;
+    if (!walk->show(walk->ctx, answer, &next) || (next[0] != '\0' && !(token = strdup(next))))
+        status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
+    protobuf_c_message_free_unpacked(answer, NULL);
+    if (status->code == TRIBUTARY_OK)
+        return token;
+    free(token);
+    return NULL;
+}
+
+enum tributary_code admin_walk_run(const struct admin_walk *walk, struct tributary_status *status)
+{
+    struct tributary_status local_status;
+    uint32_t pages = 0;
+    char *token = NULL;
+
+    status = status ? status : &local_status;
+    do {
+        char *next;
+
+        *walk->page_token = admin_text(token);
+        next = read_page(walk, status);
+        free(token);
+        token = next;
+    } while (token && ++pages < MAX_PAGES);
+    if (token)
+        status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "the pages of the server do not end");
+    free(token);
+    return status->code;
 }

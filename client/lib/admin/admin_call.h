@@ -24,8 +24,24 @@ ProtobufCMessage *admin_call(struct tributary *client, const struct unary_method
                              const ProtobufCMessage *request, const ProtobufCMessageDescriptor *answer_type,
                              struct tributary_status *status);
 
-/* Puts the token of the next page into *token and counts the page. False: the last page was
- * read, or memory ran out. The caller frees *token. */
-bool admin_next_page(char **token, const char *next, uint32_t *pages);
+/* A walk over the pages of a list. */
+struct admin_walk {
+    struct tributary *client;
+    struct unary_method method; /* its timeout is that of each page */
+    int64_t until_ns;           /* clock_mono_ns(): of all pages, instead of the timeout; 0: none */
+    ProtobufCMessage *request;
+    char **page_token; /* of the request; the walk sets it */
+    const ProtobufCMessageDescriptor *answer_type;
+    /* Shows the entries of one answer. *next_out is its token for the next page, which lies in
+     * it. False: out of memory. */
+    bool (*show)(const void *ctx, const ProtobufCMessage *answer, const char **next_out);
+    const void *ctx;
+};
+
+/* Asks for one page after the other, until the last one or an error. `status` may be NULL. Returns
+ * its code:
+ *   TRIBUTARY_RESOURCE_EXHAUSTED  no memory, or a server whose pages do not end
+ *   others                        as admin_call() */
+enum tributary_code admin_walk_run(const struct admin_walk *walk, struct tributary_status *status);
 
 #endif

@@ -1,8 +1,8 @@
 /* explain.c - the functions of tributary/explain.h. */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "client/lib/admin/admin_call.h"
-#include "client/lib/core/status.h"
 
 /* False: out of memory. */
 static bool show(const struct tributary_explain_query *query, const Tributary__V1__Explanation *from)
@@ -38,71 +38,48 @@ static bool show(const struct tributary_explain_query *query, const Tributary__V
     return allocated && more;
 }
 
-/* One call. NULL: an error, which is in *status. `all` NULL: not every subscription. */
-static Tributary__V1__Explanation *call(struct tributary *client, const struct tributary_explain_query *query,
-                                        Tributary__V1__ExplainRequest__All *all, int64_t timeout_ns,
-                                        struct tributary_status *status)
+static bool show_each(const void *ctx, const ProtobufCMessage *message, const char **next_out)
 {
-    const struct unary_method method = {"/tributary.v1.Admin/Explain", timeout_ns};
-    Google__Protobuf__Duration window = GOOGLE__PROTOBUF__DURATION__INIT;
-    Tributary__V1__ExplainRequest request = TRIBUTARY__V1__EXPLAIN_REQUEST__INIT;
+    const Tributary__V1__Explanation *answer = (const void *)message;
 
-    window.seconds = query->window_ns / NS_PER_S;
-    window.nanos = (int32_t)(query->window_ns % NS_PER_S);
-    request.subscription_id = admin_text(query->subscription_id);
-    request.producer = admin_text(query->producer);
-    request.all = all;
-    if (query->window_ns != 0)
-        request.window = &window;
-    return (void *)admin_call(client, &method, &request.base, &tributary__v1__explanation__descriptor,
-                              status);
+    *next_out = answer->next_page_token;
+    for (size_t i = 0; i < answer->n_each; i++)
+        if (!show(ctx, answer->each[i]))
+            return false;
+    return true;
 }
 
-static enum tributary_code explain_all(struct tributary *client, const struct tributary_explain_query *query,
-                                       struct tributary_status *status)
+static bool show_one(const void *ctx, const ProtobufCMessage *message, const char **next_out)
 {
-    const int64_t until_ns = clock_from_now_ns(query->timeout_ns);
-    Tributary__V1__ExplainRequest__All all = TRIBUTARY__V1__EXPLAIN_REQUEST__ALL__INIT;
-    char *token = NULL;
-    uint32_t pages = 0;
-    bool more = true;
-
-    status_set(status, TRIBUTARY_OK, "");
-    while (more && status->code == TRIBUTARY_OK) {
-        const int64_t left_ns = MAX_OF(until_ns - clock_mono_ns(), INT64_C(1));
-        Tributary__V1__Explanation *answer;
-
-        all.page_token = admin_text(token);
-        answer = call(client, query, &all, query->timeout_ns > 0 ? left_ns : 0, status);
-        if (!answer)
-            break;
-        for (size_t i = 0; i < answer->n_each && status->code == TRIBUTARY_OK; i++)
-            if (!show(query, answer->each[i]))
-                status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
-        more = admin_next_page(&token, answer->next_page_token, &pages);
-        protobuf_c_message_free_unpacked(&answer->base, NULL);
-    }
-    free(token);
-    return status->code;
+    (void)next_out;
+    return show(ctx, (const void *)message);
 }
 
 enum tributary_code tributary_explain(struct tributary *client, const struct tributary_explain_query *query,
                                       struct tributary_status *status)
 {
+    const bool pages = query->all && !query->subscription_id && !query->producer;
+    Google__Protobuf__Duration window = GOOGLE__PROTOBUF__DURATION__INIT;
     Tributary__V1__ExplainRequest__All all = TRIBUTARY__V1__EXPLAIN_REQUEST__ALL__INIT;
-    Tributary__V1__Explanation *answer;
-    struct tributary_status local_status;
+    Tributary__V1__ExplainRequest request = TRIBUTARY__V1__EXPLAIN_REQUEST__INIT;
+    const struct admin_walk walk = {.client = client,
+                                    .method = {"/tributary.v1.Admin/Explain", query->timeout_ns},
+                                    .until_ns =
+                                        query->timeout_ns > 0 ? clock_from_now_ns(query->timeout_ns) : 0,
+                                    .request = &request.base,
+                                    .page_token = &all.page_token,
+                                    .answer_type = &tributary__v1__explanation__descriptor,
+                                    .show = pages ? show_each : show_one,
+                                    .ctx = query};
 
-    status = status ? status : &local_status;
-    if (query->all && !query->subscription_id && !query->producer)
-        return explain_all(client, query, status);
-    answer = call(client, query, query->all ? &all : NULL, query->timeout_ns, status);
-    if (!answer)
-        return status->code;
-    if (!show(query, answer))
-        status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
-    protobuf_c_message_free_unpacked(&answer->base, NULL);
-    return status->code;
+    window.seconds = query->window_ns / NS_PER_S;
+    window.nanos = (int32_t)(query->window_ns % NS_PER_S);
+    request.subscription_id = admin_text(query->subscription_id);
+    request.producer = admin_text(query->producer);
+    request.all = query->all ? &all : NULL;
+    if (query->window_ns != 0)
+        request.window = &window;
+    return admin_walk_run(&walk, status);
 }
 
 const char *tributary_limit_name(int limit)

@@ -3,7 +3,6 @@
 
 #include "base/base.h"
 #include "client/lib/admin/admin_call.h"
-#include "client/lib/core/status.h"
 #include "tributary/processors.h"
 #include "tributary/v1/batch.pb-c.h"
 
@@ -67,34 +66,30 @@ static bool show(const struct tributary_processors_query *query, const Tributary
     return true;
 }
 
+static bool show_processors(const void *ctx, const ProtobufCMessage *message, const char **next_out)
+{
+    const Tributary__V1__ListProcessorsResponse *answer = (const void *)message;
+
+    *next_out = answer->next_page_token;
+    for (size_t i = 0; i < answer->n_processors; i++)
+        if (!show(ctx, answer->processors[i]))
+            return false;
+    return true;
+}
+
 enum tributary_code tributary_processors(struct tributary *client,
                                          const struct tributary_processors_query *query,
                                          struct tributary_status *status)
 {
-    const struct unary_method method = {"/tributary.v1.Batch/ListProcessors", query->timeout_ns};
-    struct tributary_status local_status;
-    char *token = NULL;
-    uint32_t pages = 0;
-    bool more = true;
+    Tributary__V1__ListProcessorsRequest request = TRIBUTARY__V1__LIST_PROCESSORS_REQUEST__INIT;
+    const struct admin_walk walk = {.client = client,
+                                    .method = {"/tributary.v1.Batch/ListProcessors", query->timeout_ns},
+                                    .request = &request.base,
+                                    .page_token = &request.page_token,
+                                    .answer_type = &tributary__v1__list_processors_response__descriptor,
+                                    .show = show_processors,
+                                    .ctx = query};
 
-    status = status ? status : &local_status;
-    status_set(status, TRIBUTARY_OK, "");
-    while (more) {
-        Tributary__V1__ListProcessorsRequest request = TRIBUTARY__V1__LIST_PROCESSORS_REQUEST__INIT;
-        Tributary__V1__ListProcessorsResponse *answer = NULL;
-
-        request.page_size = PAGE_SIZE;
-        request.page_token = admin_text(token);
-        answer = (void *)admin_call(client, &method, &request.base,
-                                    &tributary__v1__list_processors_response__descriptor, status);
-        if (!answer)
-            break;
-        for (size_t i = 0; i < answer->n_processors; i++)
-            if (!show(query, answer->processors[i]))
-                status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
-        more = admin_next_page(&token, answer->next_page_token, &pages);
-        protobuf_c_message_free_unpacked(&answer->base, NULL);
-    }
-    free(token);
-    return status->code;
+    request.page_size = PAGE_SIZE;
+    return admin_walk_run(&walk, status);
 }

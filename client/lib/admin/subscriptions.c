@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "client/lib/admin/admin_call.h"
-#include "client/lib/core/status.h"
 #include "tributary/v1/admin.pb-c.h"
 
 #define PAGE_SIZE 100u
@@ -86,38 +85,34 @@ bool admin_show_subscription(void (*each)(void *ctx, const struct tributary_subs
     return allocated;
 }
 
+static bool show_subscriptions(const void *ctx, const ProtobufCMessage *message, const char **next_out)
+{
+    const Tributary__V1__ListSubscriptionsResponse *answer = (const void *)message;
+    const struct tributary_subscriptions_query *query = ctx;
+
+    *next_out = answer->next_page_token;
+    for (size_t i = 0; i < answer->n_subscriptions; i++)
+        if (!admin_show_subscription(query->each, query->ctx, answer->subscriptions[i]))
+            return false;
+    return true;
+}
+
 enum tributary_code tributary_subscriptions(struct tributary *client,
                                             const struct tributary_subscriptions_query *query,
                                             struct tributary_status *status)
 {
-    const struct unary_method method = {"/tributary.v1.Admin/ListSubscriptions", query->timeout_ns};
-    struct tributary_status local_status;
-    char *token = NULL;
-    uint32_t pages = 0;
-    bool more = true;
+    Tributary__V1__ListSubscriptionsRequest request = TRIBUTARY__V1__LIST_SUBSCRIPTIONS_REQUEST__INIT;
+    const struct admin_walk walk = {.client = client,
+                                    .method = {"/tributary.v1.Admin/ListSubscriptions", query->timeout_ns},
+                                    .request = &request.base,
+                                    .page_token = &request.page_token,
+                                    .answer_type = &tributary__v1__list_subscriptions_response__descriptor,
+                                    .show = show_subscriptions,
+                                    .ctx = query};
 
-    status = status ? status : &local_status;
-    status_set(status, TRIBUTARY_OK, "");
-    while (more) {
-        Tributary__V1__ListSubscriptionsRequest request = TRIBUTARY__V1__LIST_SUBSCRIPTIONS_REQUEST__INIT;
-        Tributary__V1__ListSubscriptionsResponse *answer = NULL;
-
-        request.page_size = query->sources ? PAGE_SIZE_WITH_SOURCES : PAGE_SIZE;
-        request.page_token = admin_text(token);
-        request.sources = query->sources;
-        answer = (void *)admin_call(client, &method, &request.base,
-                                    &tributary__v1__list_subscriptions_response__descriptor, status);
-        if (!answer)
-            break;
-        for (size_t i = 0; i < answer->n_subscriptions; i++) {
-            if (!admin_show_subscription(query->each, query->ctx, answer->subscriptions[i]))
-                status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
-        }
-        more = admin_next_page(&token, answer->next_page_token, &pages);
-        protobuf_c_message_free_unpacked(&answer->base, NULL);
-    }
-    free(token);
-    return status->code;
+    request.page_size = query->sources ? PAGE_SIZE_WITH_SOURCES : PAGE_SIZE;
+    request.sources = query->sources;
+    return admin_walk_run(&walk, status);
 }
 
 enum tributary_code tributary_kick(struct tributary *client, const struct tributary_kick *kick,
