@@ -25,6 +25,8 @@ const char *producer_kind_name(const struct tributary_producer *producer)
         return "endpoint";
     case TRIBUTARY_PRODUCER_RELAYED:
         return "relayed";
+    case TRIBUTARY_PRODUCER_TOPIC:
+        return "topic";
     }
     return "unknown"; /* to this version */
 }

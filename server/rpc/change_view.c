@@ -16,6 +16,7 @@ static void write_producer(const struct change *change, struct buf *bytes)
                  change->is_endpoint  ? TRIBUTARY__V1__PRODUCER__KIND__ENDPOINT
                  : change->is_session ? TRIBUTARY__V1__PRODUCER__KIND__SESSION
                  : change->is_relayed ? TRIBUTARY__V1__PRODUCER__KIND__RELAYED
+                 : change->is_topic   ? TRIBUTARY__V1__PRODUCER__KIND__TOPIC
                                       : TRIBUTARY__V1__PRODUCER__KIND__TRANSIENT);
     field_varint(bytes, PB_PRODUCER_STATE, change->state);
     field_fixed64(bytes, PB_PRODUCER_EPOCH, change->epoch);

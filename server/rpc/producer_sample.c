@@ -54,7 +54,7 @@ static void add_producer(void *ctx, const struct producer_view *view)
     gathering->sample->published = view->published.events;
     at->state = view->state;
     at->is_endpoint = view->is_endpoint;
-    at->is_away = !view->is_session && !view->is_relayed && view->open_calls == 0;
+    at->is_away = !view->is_session && !view->is_relayed && !view->is_topic && view->open_calls == 0;
     at->has_calls =
         view->per_consumer || view->activations > 0 || (view->is_endpoint && view->state == PRODUCER_IDLE);
     at->subscriptions = view->subscriptions;

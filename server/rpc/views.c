@@ -115,6 +115,7 @@ void producer_write(const struct producer_view *view, struct buf *answer)
     producer.kind = view->is_endpoint  ? TRIBUTARY__V1__PRODUCER__KIND__ENDPOINT
                     : view->is_session ? TRIBUTARY__V1__PRODUCER__KIND__SESSION
                     : view->is_relayed ? TRIBUTARY__V1__PRODUCER__KIND__RELAYED
+                    : view->is_topic   ? TRIBUTARY__V1__PRODUCER__KIND__TOPIC
                                        : TRIBUTARY__V1__PRODUCER__KIND__TRANSIENT;
     producer.state = (Tributary__V1__ProducerState)view->state;
     producer.epoch = view->epoch;

@@ -34,7 +34,7 @@ struct change {
     /* Of producers. */
     enum producer_state state;
     uint64_t epoch;
-    bool is_session, is_endpoint, is_relayed, per_consumer;
+    bool is_session, is_endpoint, is_relayed, is_topic, per_consumer;
     struct session_failure failure; /* code 0: none */
     /* Of subscriptions. */
     struct bytes own_name;

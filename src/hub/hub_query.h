@@ -36,6 +36,7 @@ struct producer_view {
     size_t topic_count;
     uint32_t activations, paused_activations;
     uint64_t expired_activations;
+    bool is_topic;               /* a stored topic (src/topic) */
     bool is_relayed;             /* an inner source of an endpoint (relays.h) */
     struct totals lost_upstream; /* of endpoints and these: what the upstream reports as lost, where it
                                   * gives a count */

@@ -17,6 +17,8 @@ enum fault_reason hub_remove(struct hub *hub, struct bytes name, int64_t drain_n
 
     if (reason != FAULT_NONE)
         return reason;
+    if (producer->kind->stays)
+        return fault_bytes(fault, FAULT_PRODUCER_STAYS, "name", name, producer->kind->taken);
     producer->kind->remove(producer, FAULT_REMOVED, drain_ns);
     ready_run(hub_ready(hub));
     return FAULT_NONE;

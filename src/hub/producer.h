@@ -41,8 +41,8 @@ void inlet_leave(struct inlet *inlet);
  * name is removed too. A session ends within `drain_ns`, then it is aborted (0: at once). A
  * transient producer goes at once, and comes back with its next batch.
  *
- * FAULT_NONE: `each` was called with what the producer was. PRODUCER_NOT_FOUND: nothing has
- * changed. */
+ * FAULT_NONE: `each` was called with what the producer was. PRODUCER_NOT_FOUND, PRODUCER_STAYS (a
+ * stored topic): nothing has changed. */
 MUST_CHECK enum fault_reason hub_remove(struct hub *hub, struct bytes name, int64_t drain_ns,
                                         void (*each)(void *ctx, const struct producer_view *view), void *ctx,
                                         struct fault *fault);

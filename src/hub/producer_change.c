@@ -70,6 +70,7 @@ static void add(struct producer *producer, const struct producer_view *view, enu
                                     .is_session = view->is_session,
                                     .is_endpoint = view->is_endpoint,
                                     .is_relayed = view->is_relayed,
+                                    .is_topic = view->is_topic,
                                     .per_consumer = view->per_consumer,
                                     .failure = *failure});
 }

@@ -50,6 +50,7 @@ struct producer_kind {
     const char *name; /* as logs show it */
     enum name_rule name_rule;
     const char *taken; /* what a transient producer of this name hears; transient: NULL */
+    bool stays;        /* hub_remove() refuses to remove it */
     bool wildcards;    /* its inlet is in the hub's wildcard set; bind() and reselect() are for others */
 
     /* Whether it may get new consumers now. */

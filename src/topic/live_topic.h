@@ -44,6 +44,12 @@ static inline uint64_t live_topic_incarnation(const struct live_topic *topic)
     return topic->producer.inlet.source->epoch;
 }
 
+/* topic_tail_deliver(). Any thread, with a reference. */
+static inline void live_topic_deliver(struct live_topic *topic)
+{
+    topic_tail_deliver(&topic->tail, &topic->producer.inlet);
+}
+
 /* How many consumers it has, and how many of them read from the store now. */
 struct live_topic_readers {
     uint32_t all, behind;

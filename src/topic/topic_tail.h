@@ -17,7 +17,7 @@
 #include "base/list.h"
 
 struct chunk;
-struct live_topic;
+struct inlet;
 
 /* Events of one append that were stored in one topic. The tail frees it. */
 struct committed {
@@ -42,6 +42,6 @@ void topic_tail_add(struct topic_tail *tail, struct committed *committed);
 
 /* Offers what waits to the topic's inlet (inlet_offer() with sequences), unless another thread does
  * so already, which then offers this too. */
-void topic_tail_deliver(struct live_topic *topic);
+void topic_tail_deliver(struct topic_tail *tail, struct inlet *inlet);
 
 #endif

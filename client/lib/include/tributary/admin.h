@@ -2,8 +2,7 @@
  *
  * Every function here waits for the server's answer, for at most `timeout_ns` (0: 10 s). `each` is
  * called on the thread of the caller. What it is given is valid during the call.
- *
- * All functions have these errors, and those that the server returns (see admin.proto):
+ * Errors, beside those that the server returns (see admin.proto):
  *   TRIBUTARY_UNAVAILABLE          no connection to the server; the message says why
  *   TRIBUTARY_DEADLINE_EXCEEDED    no answer in time
  *   TRIBUTARY_RESOURCE_EXHAUSTED   no memory
@@ -27,7 +26,8 @@ enum tributary_producer_kind {
     TRIBUTARY_PRODUCER_TRANSIENT = 1, /* it publishes; the server forgets it 60 s after its last call */
     TRIBUTARY_PRODUCER_SESSION = 2,   /* it registered; it lives as long as its call */
     TRIBUTARY_PRODUCER_ENDPOINT = 3,  /* the server dials it; it lives until it is removed */
-    TRIBUTARY_PRODUCER_RELAYED = 4    /* an inner source of an endpoint that is another tributary */
+    TRIBUTARY_PRODUCER_RELAYED = 4,   /* an inner source of an endpoint that is another tributary */
+    TRIBUTARY_PRODUCER_TOPIC = 5      /* a stored topic: "@" and its name */
 };
 
 enum tributary_origin {
