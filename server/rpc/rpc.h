@@ -16,12 +16,14 @@ struct dial;
 struct refusal;
 struct rpc;
 struct store;
+struct topics;
 
 /* What the services are made with. Their limits are those of loop_settings(), read at each use. */
 struct rpc_params {
     bool reflection;
-    struct dial *dial;   /* the producers that the server dials; must outlive the rpc */
-    struct store *store; /* must outlive the rpc; NULL: nothing is kept */
+    struct dial *dial;     /* the producers that the server dials; must outlive the rpc */
+    struct store *store;   /* must outlive the rpc; NULL: nothing is kept */
+    struct topics *topics; /* the stored ones; must outlive the rpc; NULL: there are none */
     const char *version;
     const char *const *listening; /* the bound addresses; must outlive the rpc */
     size_t listening_count;

@@ -45,9 +45,9 @@ static inline uint64_t live_topic_incarnation(const struct live_topic *topic)
 }
 
 /* topic_tail_deliver(). Any thread, with a reference. */
-static inline void live_topic_deliver(struct live_topic *topic)
+MUST_CHECK static inline bool live_topic_deliver(struct live_topic *topic)
 {
-    topic_tail_deliver(&topic->tail, &topic->producer.inlet);
+    return topic_tail_deliver(&topic->tail, &topic->producer.inlet);
 }
 
 /* How many consumers it has, and how many of them read from the store now. */

@@ -1,31 +1,29 @@
-/* topic_tail.c - see topic_tail.h. */
+/* topic_tail.c - delivers what was committed, in the order of the commits. */
 #include "topic/topic_tail.h"
 
-#include <stdlib.h>
-
-#include "event/chunk.h"
+#include "event/chunk_part.h"
 #include "route/offer.h"
 
 void topic_tail_init(struct topic_tail *tail)
 {
-    CHECK(pthread_mutex_init(&tail->lock, NULL) == 0);
     list_init(&tail->waiting);
     tail->is_delivering = false;
+    CHECK(pthread_mutex_init(&tail->lock, NULL) == 0);
 }
 
-static void committed_free(struct committed *committed)
+static void finish(struct committed *committed)
 {
     chunk_release(committed->chunk);
-    free(committed);
+    committed->chunk = NULL;
+    committed->over(committed); /* it may be gone from here on */
 }
 
 void topic_tail_fini(struct topic_tail *tail)
 {
-    struct list *node;
-
-    while ((node = list_first(&tail->waiting))) {
+    CHECK(!tail->is_delivering);
+    list_each(node, safe, &tail->waiting) {
         list_remove(node);
-        committed_free(container_of(node, struct committed, in_tail));
+        finish(container_of(node, struct committed, in_tail));
     }
     pthread_mutex_destroy(&tail->lock);
 }
@@ -37,61 +35,72 @@ void topic_tail_add(struct topic_tail *tail, struct committed *committed)
     pthread_mutex_unlock(&tail->lock);
 }
 
-/* The events that were stored, as a chunk that nobody else offers. NULL: out of memory. */
-static struct chunk *stored_part(struct committed *committed)
+/* Nobody waits for the channels of a topic: who is full falls behind, and reads on from the log.
+ * The inlet is closed while the hub drains, and removed with the topic; then nobody is left who
+ * would want the events. Returns how many events there were. */
+static uint32_t offer(struct inlet *inlet, struct committed *committed)
 {
     struct chunk *chunk = committed->chunk;
+    struct offer unused;
 
-    committed->chunk = NULL;
-    if (committed->first > 0) {
-        struct chunk *whole = chunk;
-
-        if (chunk_copy(whole, committed->first, whole->count, &chunk) != ERR_OK)
-            chunk = NULL;
-        chunk_release(whole);
-    }
-    if (chunk)
-        chunk->first_sequence = committed->first_seq;
-    return chunk;
+    if (committed->first > 0)
+        chunk_drop_first(chunk, committed->first);
+    chunk->first_sequence = committed->first_seq;
+    const uint32_t count = chunk->count;
+    const enum err err = inlet_offer(inlet, chunk, NULL, &unused);
+    CHECK(err != ERR_AGAIN);
+    finish(committed);
+    return count;
 }
 
-static void deliver(struct inlet *inlet, struct committed *committed)
-{
-    struct chunk *chunk = stored_part(committed);
-    struct offer offer;
-
-    /* A topic that was removed has no consumers. */
-    if (chunk && inlet_offer(inlet, chunk, NULL, &offer) == ERR_AGAIN)
-        CHECK(false);
-    chunk_release(chunk);
-    committed_free(committed);
-}
-
+/* The next one; NULL: none waits, and nobody delivers from now on. */
 static struct committed *next(struct topic_tail *tail)
 {
-    struct list *node = list_first(&tail->waiting);
-
-    if (!node)
-        return NULL;
-    list_remove(node);
-    return container_of(node, struct committed, in_tail);
-}
-
-void topic_tail_deliver(struct topic_tail *tail, struct inlet *inlet)
-{
-    struct committed *committed;
+    struct committed *committed = NULL;
 
     pthread_mutex_lock(&tail->lock);
-    if (tail->is_delivering) {
-        pthread_mutex_unlock(&tail->lock);
-        return;
+    struct list *first = list_first(&tail->waiting);
+    if (first) {
+        list_remove(first);
+        committed = container_of(first, struct committed, in_tail);
+    } else {
+        tail->is_delivering = false;
     }
-    tail->is_delivering = true;
-    while ((committed = next(tail))) {
-        pthread_mutex_unlock(&tail->lock);
-        deliver(inlet, committed);
-        pthread_mutex_lock(&tail->lock);
-    }
+    pthread_mutex_unlock(&tail->lock);
+    return committed;
+}
+
+/* Whether the caller delivers. */
+static bool begin(struct topic_tail *tail)
+{
+    pthread_mutex_lock(&tail->lock);
+    const bool begins = !tail->is_delivering && !list_empty(&tail->waiting);
+    tail->is_delivering |= begins;
+    pthread_mutex_unlock(&tail->lock);
+    return begins;
+}
+
+static bool stop(struct topic_tail *tail)
+{
+    pthread_mutex_lock(&tail->lock);
+    const bool is_more = !list_empty(&tail->waiting);
     tail->is_delivering = false;
     pthread_mutex_unlock(&tail->lock);
+    return is_more;
+}
+
+bool topic_tail_deliver(struct topic_tail *tail, struct inlet *inlet)
+{
+    uint32_t events = 0;
+
+    if (!begin(tail))
+        return false;
+    while (events < TAIL_EVENTS_AT_ONCE) {
+        struct committed *committed = next(tail);
+
+        if (!committed)
+            return false;
+        events += offer(inlet, committed);
+    }
+    return stop(tail);
 }

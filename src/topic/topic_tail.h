@@ -3,8 +3,8 @@
  *
  * The backend answers appends in the order in which it has committed them. The publisher's done()
  * adds its events to the tail, on the backend's thread, and wakes the publisher. Any thread then
- * delivers all that the tail has, one thread at a time. So publishers pay for the consumers of
- * their topics, and the backend's thread pays for none.
+ * delivers what the tail has, one thread at a time. So publishers pay for the consumers of their
+ * topics, and the backend's thread pays for none.
  *
  * Threads: any. */
 #ifndef TRIBUTARY_TOPIC_TOPIC_TAIL_H
@@ -14,17 +14,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/base.h"
 #include "base/list.h"
 
 struct chunk;
 struct inlet;
 
-/* Events of one append that were stored in one topic. The tail frees it. */
+/* One call of topic_tail_deliver() delivers no more than this, and what it has begun. */
+#define TAIL_EVENTS_AT_ONCE 16384u
+
+/* Events of one append that were stored in one topic. Embedded by the publisher. */
 struct committed {
     struct list in_tail;
-    struct chunk *chunk; /* a reference; its events from `first` on were stored, up to its end */
-    uint32_t first;      /* above 0: the events before it were duplicates */
-    uint64_t first_seq;  /* of event `first` */
+    /* A reference, which the tail gives up. Its events from `first` on were stored, up to its end.
+     * Nobody else uses it from topic_tail_add() on. */
+    struct chunk *chunk;
+    uint32_t first;     /* above 0: the events before it were duplicates */
+    uint64_t first_seq; /* of event `first` */
+    /* Once, with no lock held: the tail is done with it. It was offered, or its topic is gone. The
+     * publisher counts on that: while its events wait here, they are part of what it has under
+     * way. So the tail needs no bound of its own. */
+    void (*over)(struct committed *committed);
 };
 
 struct topic_tail {
@@ -34,14 +44,15 @@ struct topic_tail {
 };
 
 void topic_tail_init(struct topic_tail *tail);
-/* Frees what waits. */
+/* Nobody delivers any more. What waits is over, undelivered. */
 void topic_tail_fini(struct topic_tail *tail);
 
 /* In the order of the commits. It does not block, and delivers nothing. */
 void topic_tail_add(struct topic_tail *tail, struct committed *committed);
 
 /* Offers what waits to the topic's inlet (inlet_offer() with sequences), unless another thread does
- * so already, which then offers this too. */
-void topic_tail_deliver(struct topic_tail *tail, struct inlet *inlet);
+ * so already, which then offers this too. The caller holds a reference to the topic. True: more
+ * waits than one call delivers; call it again soon, after other work. */
+MUST_CHECK bool topic_tail_deliver(struct topic_tail *tail, struct inlet *inlet);
 
 #endif

@@ -22,17 +22,23 @@ static struct live_topic *topic_add(struct hub_fixture *fixture, const char *nam
     return topic;
 }
 
+static void free_committed(struct committed *committed)
+{
+    free(committed);
+}
+
 /* What the publisher's done() and its thread do. */
 static void commit(struct live_topic *topic, uint32_t count, uint32_t duplicates, uint64_t first_seq)
 {
     struct committed *committed = calloc(1, sizeof(*committed));
 
     cr_assert(committed);
-    *committed =
-        (struct committed){.chunk = sample_chunk(count, "a", 1), .first = duplicates, .first_seq = first_seq};
-    list_init(&committed->in_tail);
+    *committed = (struct committed){.chunk = sample_chunk(count, "a", 1),
+                                    .first = duplicates,
+                                    .first_seq = first_seq,
+                                    .over = free_committed};
     topic_tail_add(&topic->tail, committed);
-    live_topic_deliver(topic);
+    cr_assert(!live_topic_deliver(topic));
 }
 
 Test(live_topic, its_sequences_are_those_of_the_log_and_its_epoch_is_the_incarnation)
