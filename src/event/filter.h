@@ -5,11 +5,16 @@
  * selector is a glob (glob.h), but for the names. Of two headers, or labels, with one name the last
  * one counts.
  *
+ * A producer whose name begins with '@' is a *stored topic*, named by what follows. What selectors
+ * ask of its events is explained at filter_stored().
+ *
  * The work for one event is bounded, because the cost of a filter is (filter_cost.h).
  *
  * Threads: one thread makes a filter. It never changes afterwards, so any thread may use it. */
 #ifndef TRIBUTARY_EVENT_FILTER_H
 #define TRIBUTARY_EVENT_FILTER_H
+
+#include <stdbool.h>
 
 #include "base/base.h"
 #include "base/fault.h"
@@ -61,14 +66,22 @@ struct filter_part {
         FILTER_ALL,     /* every event of this producer is wanted */
         FILTER_BY_EVENT /* filter_event() decides */
     } answer;
+    bool is_stored; /* of a stored topic: the event's origin may count, and its own topic does not */
 };
 
 /* Whether the filter wants every event of every producer, whatever its name and labels. */
 bool filter_wants_everything(const struct filter *filter);
 
-/* Decides what can be decided for a producer, which has at most MAX_PAIRS labels. */
+/* Decides what can be decided for a producer, which has at most MAX_PAIRS labels. For a stored
+ * topic it is filter_stored(). */
 struct filter_part filter_producer(const struct filter *filter, struct bytes name, const struct pair *labels,
                                    size_t label_count);
+
+/* Decides what can be decided for a stored topic, by the name of its source, "@" and its own:
+ * selectors with labels do not match, `topic` is for the topic's own name, and a `producer` or
+ * `producer_name` that begins with '@' is for the name of the source. Another one is for the
+ * origin, which each event has (event_view.origin). */
+struct filter_part filter_stored(const struct filter *filter, struct bytes source_name);
 
 /* Whether the filter wants an event of a producer whose part answered FILTER_BY_EVENT. A view
  * without headers stands for an event without headers: see event_peek(). */

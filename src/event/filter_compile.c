@@ -136,6 +136,8 @@ static void compile_rules(const struct selector *selectors, size_t count, struct
         rule->labels = compile_pairs(arena, selector->labels, selector->label_count);
         rule->by_event = rule->topic.kind != GLOB_ANY || rule->keys.count > 0 || rule->types.count > 0 ||
                          rule->headers.count > 0;
+        rule->by_origin = rule->producer.kind != GLOB_ANY &&
+                          (rule->producer.text.size == 0 || rule->producer.text.data[0] != '@');
         rule->hash = rule_hash(rule);
     }
 }

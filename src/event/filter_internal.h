@@ -27,9 +27,16 @@ struct rule {
     struct glob producer, topic;
     struct patterns keys, types;
     struct pair_patterns headers, labels;
-    uint64_t hash; /* of what it asks of an event */
-    bool by_event; /* false: producer and labels alone decide */
+    uint64_t hash;  /* of what it asks of an event */
+    bool by_event;  /* false: producer and labels alone decide */
+    bool by_origin; /* for a stored topic: `producer` is for the origin, and not everything matches it */
 };
+
+/* For a stored topic: what the rule asks of an event. The topic's name is decided already. */
+static inline bool rule_by_stored_event(const struct rule *rule)
+{
+    return rule->by_origin || rule->keys.count > 0 || rule->types.count > 0 || rule->headers.count > 0;
+}
 
 struct filter {
     size_t bytes; /* of its block of memory */

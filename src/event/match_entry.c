@@ -12,11 +12,13 @@ struct choice {
     uint32_t count; /* 0: everything matches */
 };
 
-/* What the rule asks of the field. */
-static struct choice choice_of(const struct rule *rule, enum match_field field)
+/* What the rule asks of the field, of events of a stored topic or of others. */
+static struct choice choice_of(const struct rule *rule, enum match_field field, bool is_stored)
 {
     if (field == FIELD_TOPIC)
-        return (struct choice){&rule->topic, rule->topic.kind != GLOB_ANY};
+        return (struct choice){&rule->topic, !is_stored && rule->topic.kind != GLOB_ANY};
+    if (field == FIELD_ORIGIN)
+        return (struct choice){&rule->producer, is_stored && rule->by_origin};
     if (field == FIELD_KEY)
         return (struct choice){rule->keys.list, rule->keys.count};
     return (struct choice){rule->types.list, rule->types.count};
@@ -57,14 +59,14 @@ static const struct pair_pattern *best_header(const struct rule *rule)
 
 /* What finds the fewest events comes first: values before beginnings, and these before the mere
  * name of a header. */
-static struct index_by index_of(const struct rule *rule)
+static struct index_by index_of(const struct rule *rule, bool is_stored)
 {
     const struct pair_pattern *header = best_header(rule);
     bool is_value = header && header->value.kind == GLOB_EXACT;
 
     for (int min = 2; min > 0; min--) {
         for (enum match_field field = FIELD_KEY; field < TEXT_FIELDS; field++) {
-            struct choice choice = choice_of(rule, field);
+            struct choice choice = choice_of(rule, field, is_stored);
 
             if (worth(choice) >= min)
                 return (struct index_by){.field = field, .count = choice.count, .patterns = choice.list};
@@ -78,12 +80,12 @@ static struct index_by index_of(const struct rule *rule)
 
 /* How many terms the selectors in `mask` need; 0: one of them cannot be indexed, or they need too
  * many. */
-static uint32_t count_terms(const struct filter *filter, uint64_t mask)
+static uint32_t count_terms(const struct filter *filter, const struct filter_part *part)
 {
     uint32_t count = 0;
 
-    for (; mask != 0; mask &= mask - 1) {
-        struct index_by by = index_of(&filter->rules[__builtin_ctzll(mask)]);
+    for (uint64_t mask = part->selectors; mask != 0; mask &= mask - 1) {
+        struct index_by by = index_of(&filter->rules[__builtin_ctzll(mask)], part->is_stored);
 
         count += by.count;
         if (by.field == FIELDS || count > MAX_TERMS)
@@ -92,39 +94,48 @@ static uint32_t count_terms(const struct filter *filter, uint64_t mask)
     return count;
 }
 
-static uint64_t hash_rules(uint64_t hash, const struct rule *rules, uint64_t mask)
+static uint64_t hash_rules(uint64_t hash, const struct rule *rules, uint64_t mask, bool is_stored)
 {
-    for (; mask != 0; mask &= mask - 1)
-        hash = text_hash_mix(hash, rules[__builtin_ctzll(mask)].hash, hash);
+    const uint64_t secret = text_hash_secret();
+
+    for (; mask != 0; mask &= mask - 1) {
+        const struct rule *rule = &rules[__builtin_ctzll(mask)];
+
+        hash = text_hash_mix(hash, rule->hash, hash);
+        if (is_stored && rule->by_origin)
+            hash = text_hash(secret, hash, rule->producer.text);
+    }
     return hash;
 }
 
 static bool same_choice(struct choice a, struct choice b)
 {
     for (uint32_t i = 0; i < a.count && a.count == b.count; i++) {
-        if (!bytes_same(a.list[i].text, b.list[i].text))
+        if (a.list[i].kind != b.list[i].kind || !bytes_same(a.list[i].text, b.list[i].text))
             return false;
     }
     return a.count == b.count;
 }
 
-static bool same_rule(const struct rule *a, const struct rule *b)
+static bool same_rule(const struct rule *a, const struct rule *b, bool is_stored)
 {
     bool same = a->hash == b->hash && a->headers.count == b->headers.count;
 
     for (enum match_field field = FIELD_KEY; same && field < TEXT_FIELDS; field++)
-        same = same_choice(choice_of(a, field), choice_of(b, field));
+        same = same_choice(choice_of(a, field, is_stored), choice_of(b, field, is_stored));
     for (uint32_t i = 0; same && i < a->headers.count; i++)
         same = bytes_same(a->headers.list[i].name.text, b->headers.list[i].name.text) &&
                bytes_same(a->headers.list[i].value.text, b->headers.list[i].value.text);
     return same;
 }
 
-/* Whether both ask the same of events, rule by rule. Producers and labels are decided already. */
-static bool same_rules(const struct rule *a, uint64_t a_mask, const struct rule *b, uint64_t b_mask)
+/* Whether both ask the same of events, rule by rule. What the producer decides is decided
+ * already. */
+static bool same_rules(const struct rule *a, uint64_t a_mask, const struct rule *b, uint64_t b_mask,
+                       bool is_stored)
 {
     for (; a_mask != 0 && b_mask != 0; a_mask &= a_mask - 1, b_mask &= b_mask - 1) {
-        if (!same_rule(&a[__builtin_ctzll(a_mask)], &b[__builtin_ctzll(b_mask)]))
+        if (!same_rule(&a[__builtin_ctzll(a_mask)], &b[__builtin_ctzll(b_mask)], is_stored))
             return false;
     }
     return a_mask == 0 && b_mask == 0;
@@ -132,18 +143,21 @@ static bool same_rules(const struct rule *a, uint64_t a_mask, const struct rule 
 
 bool match_entry_alike(const struct match_entry *a, const struct match_entry *b)
 {
-    return same_rules(a->filter->rules, a->part.selectors, b->filter->rules, b->part.selectors) &&
+    const bool is_stored = a->part.is_stored;
+
+    return is_stored == b->part.is_stored &&
+           same_rules(a->filter->rules, a->part.selectors, b->filter->rules, b->part.selectors, is_stored) &&
            same_rules(a->filter->rules + a->filter->selector_count, a->part.excludes,
-                      b->filter->rules + b->filter->selector_count, b->part.excludes);
+                      b->filter->rules + b->filter->selector_count, b->part.excludes, is_stored);
 }
 
 /* Whether the rule asks nothing else of an event than what it is indexed by. */
-static bool is_only_condition(const struct rule *rule, const struct index_by *by)
+static bool is_only_condition(const struct rule *rule, const struct index_by *by, bool is_stored)
 {
     bool only = rule->headers.count == (by->header ? 1 : 0);
 
     for (enum match_field other = FIELD_KEY; other < TEXT_FIELDS; other++)
-        only = only && (other == by->field || choice_of(rule, other).count == 0);
+        only = only && (other == by->field || choice_of(rule, other, is_stored).count == 0);
     return only;
 }
 
@@ -180,8 +194,8 @@ static void fill_terms(struct match_entry *entry, uint64_t secret)
 
     for (uint64_t mask = entry->part.selectors; entry->term_count > 0 && mask != 0; mask &= mask - 1) {
         const struct rule *rule = &entry->filter->rules[__builtin_ctzll(mask)];
-        struct index_by by = index_of(rule);
-        bool only = is_only_condition(rule, &by) && entry->part.excludes == 0;
+        struct index_by by = index_of(rule, entry->part.is_stored);
+        bool only = is_only_condition(rule, &by, entry->part.is_stored) && entry->part.excludes == 0;
 
         for (uint32_t i = 0; i < by.count; i++, term++) {
             *term = (struct match_term){.entry = entry, .decides = only && is_decided(&by, i)};
@@ -202,12 +216,12 @@ static uint64_t cost_of_patterns(struct choice choice)
 }
 
 /* What it costs to find out whether an event matches the rule. */
-static uint64_t cost_of_rule(const struct rule *rule)
+static uint64_t cost_of_rule(const struct rule *rule, bool is_stored)
 {
     uint64_t cost = 0;
 
     for (enum match_field field = FIELD_KEY; field < TEXT_FIELDS; field++)
-        cost += cost_of_patterns(choice_of(rule, field));
+        cost += cost_of_patterns(choice_of(rule, field, is_stored));
     for (uint32_t i = 0; i < rule->headers.count; i++)
         cost += PATTERN_COST + rule->headers.list[i].name.text.size +
                 pattern_cost(&rule->headers.list[i].value, MAX_HEADER_TEXT);
@@ -215,17 +229,24 @@ static uint64_t cost_of_rule(const struct rule *rule)
 }
 
 /* Whether the index alone can say that an event matches the selector. */
-static bool is_rule_decided(const struct rule *rule)
+static bool is_rule_decided(const struct rule *rule, bool is_stored)
 {
-    struct index_by by = index_of(rule);
-    bool decided = by.field != FIELDS && is_only_condition(rule, &by);
+    struct index_by by = index_of(rule, is_stored);
+    bool decided = by.field != FIELDS && is_only_condition(rule, &by, is_stored);
 
     for (uint32_t i = 0; decided && i < by.count; i++)
         decided = is_decided(&by, i);
     return decided;
 }
 
-uint32_t match_entry_cost(const struct filter *filter)
+/* Whether the rule asks anything of the events of a stored topic, or of others. */
+static bool asks_of_events(const struct rule *rule, bool is_stored)
+{
+    return is_stored ? rule->labels.count == 0 && rule_by_stored_event(rule) : rule->by_event;
+}
+
+/* match_entry_cost() for the events of stored topics, or for others. */
+static uint32_t cost_of(const struct filter *filter, bool is_stored)
 {
     uint32_t terms = 0;
     uint64_t cost = MATCH_COST;
@@ -234,13 +255,20 @@ uint32_t match_entry_cost(const struct filter *filter)
     for (uint32_t i = 0; i < filter->selector_count + filter->exclude_count; i++) {
         const struct rule *rule = &filter->rules[i];
 
-        if (!rule->by_event)
+        if (!asks_of_events(rule, is_stored))
             continue;
-        cost += MAX_OF(cost_of_rule(rule), MATCH_COST);
-        terms += index_of(rule).count;
-        decided = decided && i < filter->selector_count && is_rule_decided(rule);
+        cost += MAX_OF(cost_of_rule(rule, is_stored), MATCH_COST);
+        terms += index_of(rule, is_stored).count;
+        decided = decided && i < filter->selector_count && is_rule_decided(rule, is_stored);
     }
     return decided && terms <= MAX_TERMS ? 0 : (uint32_t)cost;
+}
+
+uint32_t match_entry_cost(const struct filter *filter, bool has_topics)
+{
+    const uint32_t live = cost_of(filter, false);
+
+    return has_topics ? MAX_OF(live, cost_of(filter, true)) : live;
 }
 
 /* ---- making ---- */
@@ -261,7 +289,8 @@ struct match_entry *match_entry_new(const struct filter *filter, const struct fi
 {
     const struct rule *excludes = filter->rules + filter->selector_count;
     const uint64_t secret = text_hash_secret();
-    uint32_t count = count_terms(filter, part->selectors);
+    const bool is_stored = part->is_stored;
+    uint32_t count = count_terms(filter, part);
     struct match_entry *entry = calloc(1, bytes_with(count));
 
     CHECK(part->answer == FILTER_BY_EVENT);
@@ -276,8 +305,8 @@ struct match_entry *match_entry_new(const struct filter *filter, const struct fi
     fill_terms(entry, secret);
     entry->whole_term = (struct match_term){
         .entry = entry,
-        .hash = (uint32_t)hash_rules(hash_rules(secret, filter->rules, part->selectors) + 1, excludes,
-                                     part->excludes),
+        .hash = (uint32_t)hash_rules(hash_rules(secret, filter->rules, part->selectors, is_stored) + 1,
+                                     excludes, part->excludes, is_stored),
         .field = FIELD_WHOLE};
     return entry;
 }

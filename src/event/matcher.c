@@ -33,6 +33,7 @@
 
 #include <stdlib.h>
 
+#include "event/chunk_origin.h"
 #include "event/match_tree.h"
 #include "event/matcher_internal.h"
 #include "event/peek.h"
@@ -338,6 +339,7 @@ static INLINE void hit_field(struct match *match, enum match_field field, struct
 
 /* Where a view keeps the content of each field. */
 static const uint8_t view_offsets[TEXT_FIELDS] = {
+    [FIELD_ORIGIN] = offsetof(struct event_view, origin),
     [FIELD_KEY] = offsetof(struct event_view, key),
     [FIELD_TOPIC] = offsetof(struct event_view, topic),
     [FIELD_TYPE] = offsetof(struct event_view, type),
@@ -362,20 +364,20 @@ static NOINLINE void match_event(struct match *match)
 }
 
 /* The tag of each field in an event. */
-static const uint8_t tags[TEXT_FIELDS] = {
+static const uint8_t tags[EVENT_TEXTS] = {
     [FIELD_KEY] = WIRE_TAG(PB_EVENT_KEY, WIRE_LEN),
     [FIELD_TOPIC] = WIRE_TAG(PB_EVENT_TOPIC, WIRE_LEN),
     [FIELD_TYPE] = WIRE_TAG(PB_EVENT_TYPE, WIRE_LEN),
 };
 
-/* The field that alone finds every entry. TEXT_FIELDS: there is none. */
+/* The field of the event that alone finds every entry. EVENT_TEXTS: there is none. */
 static enum match_field only_field(const struct matcher *matcher)
 {
     bool is_only = matcher->fields != 0 && (matcher->fields & (matcher->fields - 1)) == 0 &&
                    list_empty(&matcher->unindexed);
 
-    return is_only && matcher->fields < BIT(TEXT_FIELDS) ? (enum match_field)__builtin_ctz(matcher->fields)
-                                                         : TEXT_FIELDS;
+    return is_only && matcher->fields < BIT(EVENT_TEXTS) ? (enum match_field)__builtin_ctz(matcher->fields)
+                                                         : EVENT_TEXTS;
 }
 
 /* Events in a row: event i is [offsets[i], offsets[i + 1]) of `data`. */
@@ -383,6 +385,7 @@ struct events {
     const uint8_t *data;
     const uint32_t *offsets;
     uint32_t count;
+    struct bytes origin; /* of all of them */
 };
 
 /* matcher_match_chunk() for any events. Where one field finds every entry, only this field is
@@ -396,6 +399,7 @@ static uint32_t match_events(struct matcher *matcher, struct events events, stru
 
     match.matcher = matcher;
     match.hits = pass->chain;
+    match.view.origin = events.origin;
     for (;;) {
         for (; match.hits && count < max; match.hits = match.hits->next_hit)
             hits_out[count++] = (struct match_hit){match.hits, pass->next - 1};
@@ -406,7 +410,7 @@ static uint32_t match_events(struct matcher *matcher, struct events events, stru
         match.has_view = false;
         pass->next++;
         matcher->stamp++;
-        if (LIKELY(field < TEXT_FIELDS))
+        if (LIKELY(field < EVENT_TEXTS))
             hit_field(&match, field, event_peek_field(match.event, tags[field]));
         else
             match_event(&match);
@@ -420,14 +424,14 @@ struct match_entry *matcher_match(struct matcher *matcher, struct bytes event)
     const uint32_t offsets[2] = {0, (uint32_t)event.size};
     struct match_pass pass = {0};
 
-    (void)match_events(matcher, (struct events){event.data, offsets, 1}, &pass, NULL, 0);
+    (void)match_events(matcher, (struct events){event.data, offsets, 1, {NULL, 0}}, &pass, NULL, 0);
     return pass.chain;
 }
 
 uint32_t matcher_match_chunk(struct matcher *matcher, const struct chunk *chunk, struct match_pass *pass,
                              struct match_hit *hits_out, uint32_t max)
 {
-    const struct events events = {chunk->data, chunk->offsets, chunk->count};
+    const struct events events = {chunk->data, chunk->offsets, chunk->count, chunk_origin(chunk)};
 
     return match_events(matcher, events, pass, hits_out, max);
 }

@@ -6,10 +6,11 @@
  * evaluates their filter once.
  *
  * If every selector of a filter names keys, types or a topic, or how they begin, or a header, the
- * matcher finds its entry through an index. So a filter costs nothing for an event that has none of
- * these texts, whatever other filters there are, and whoever came first. The matcher evaluates all
- * other filters for every event: those that name only patterns that begin with a wildcard, more
- * than MAX_TERMS texts, or only what they do not want (excludes).
+ * matcher finds its entry through an index. For events of a stored topic, who published them takes
+ * the topic's place. So a filter costs nothing for an event that has none of these texts, whatever
+ * other filters there are, and whoever came first. The matcher evaluates all other filters for
+ * every event: those that name only patterns that begin with a wildcard, more than MAX_TERMS texts,
+ * or only what they do not want (excludes).
  *
  * An event may have what very many filters name. So an index alone bounds nothing: what bounds the
  * work for an event is the sum of match_entry_cost() over the filters. The hub bounds that sum
@@ -70,8 +71,11 @@ size_t match_entry_bytes(const struct match_entry *entry);
  *
  * 0: the filter is never evaluated, because producers, labels and the index decide. Each of its
  * selectors asks an event only for keys, or types, or a topic, or how they begin, or for one header
- * with one value or any; it needs MAX_TERMS terms at most; and it excludes no events. */
-uint32_t match_entry_cost(const struct filter *filter);
+ * with one value or any; it needs MAX_TERMS terms at most; and it excludes no events.
+ *
+ * `has_topics`: there are stored topics. Their events have origins of their own, so there a
+ * selector also asks for the producer. The cost is that of the dearer kind of matcher. */
+uint32_t match_entry_cost(const struct filter *filter, bool has_topics);
 
 /* Frees an entry, which must be in no matcher. NULL is allowed. */
 void match_entry_free(struct match_entry *entry);
@@ -82,9 +86,9 @@ void matcher_add(struct matcher *matcher, struct match_entry *entry);
 void matcher_remove(struct matcher *matcher, struct match_entry *entry);
 
 /* Finds the entries that want an event, which `event` holds with its tag and length, and which
- * framing_scan() accepted. Returns a chain (`next_hit`) in no particular order; each entry of it
- * stands for its whole ring `alike`. NULL: no filter wants the event. The chain is valid until the
- * next call with this matcher. */
+ * framing_scan() accepted. It has no origin. Returns a chain (`next_hit`) in no particular order;
+ * each entry of it stands for its whole ring `alike`. NULL: no filter wants the event. The chain is
+ * valid until the next call with this matcher. */
 struct match_entry *matcher_match(struct matcher *matcher, struct bytes event);
 
 /* An entry that wants an event. It stands for its whole ring `alike`. */

@@ -12,6 +12,8 @@ enum match_field {
     FIELD_KEY,
     FIELD_TOPIC,
     FIELD_TYPE,
+    EVENT_TEXTS,                /* the number of those above: they stand in the event */
+    FIELD_ORIGIN = EVENT_TEXTS, /* of stored topics: who published it */
     TEXT_FIELDS,                /* the number of those above: they are indexed by beginnings too */
     FIELD_HEADER = TEXT_FIELDS, /* a header with one value */
     FIELD_HEADER_NAME,          /* a header, whatever its value */

@@ -19,8 +19,8 @@
  * feeds never wait: their producers are asked to pause, and what they may still put is bounded.
  *
  * The other headers of the channel: feed.h (one source's share), shared_feed.h (feeds that the
- * channel makes by itself), chan_batch.h (taking out), chan_report.h (losses, positions, states,
- * marks), chan_stats.h, put_waiter.h.
+ * channel makes by itself), feed_catch.h (stored topics), chan_batch.h (taking out), chan_report.h
+ * (losses, positions, states, marks), chan_stats.h, put_waiter.h.
  *
  * Threads: any, under the channel's own lock, where a function does not say otherwise. Callbacks
  * are made after that lock was released. */

@@ -1,7 +1,6 @@
 /* chan_internal.h - the channel as the files of this room see it.
  *
  * DESIGN
- *
  * Two queues. `waiting_entries` is within the bounds. `parked_entries` is what BLOCK keeps outside
  * of them. An entry is in one of the two, and in the same one of its feed, so the oldest entry of a
  * feed is found as fast as the oldest of all. While anything is parked, everything that BLOCK
@@ -42,7 +41,8 @@
  *
  * Files are layers, and call lower ones only: keys.c, source_set.c, order.c; feed_table.c,
  * feed_pause.c, feed_report.c; entry.c; chan_lock.c; feed.c, chan_life.c, chan_report.c,
- * chan_stats.c; shared_feed.c, overflow.c; latest.c, park.c; put.c, chan_batch.c, shed.c.
+ * chan_stats.c, feed_catch.c; shared_feed.c, overflow.c; latest.c, park.c; put.c, chan_batch.c,
+ * shed.c.
  *
  * Threads: all runs between chan_enter() and chan_leave(), where it does not say otherwise. */
 #ifndef TRIBUTARY_FLOW_CHAN_INTERNAL_H
@@ -76,7 +76,7 @@ struct deferred {
 };
 
 struct chan {
-    _Atomic uint32_t refs;
+    _Atomic uint32_t refs, catch_count; /* how many feeds are in `catches` */
     /* Constant. */
     struct chan_limits limits;
     struct chan_callbacks callbacks;
@@ -97,7 +97,7 @@ struct chan {
     uint64_t blocked_bytes; /* of these entries */
     struct totals accepted, delivered, waiting, in_flight, parked, dropped[LOSS_COUNT];
     uint64_t sheddable; /* what entries that chan_shed() may drop keep in memory */
-    struct list feeds, losses, states, moved;
+    struct list feeds, losses, states, moved, catches;
     struct feed_table shared, closing; /* shared feeds: open; closed, and the end is not reported */
     struct source_set moved_sources;   /* without a feed, and their position is to be reported */
     uint32_t shared_states, gaps;      /* shared feeds in `states`; resume gaps so far */

@@ -130,6 +130,7 @@ struct chan *chan_new(const struct chan_limits *limits, const struct chan_callba
     list_init(&chan->losses);
     list_init(&chan->states);
     list_init(&chan->moved);
+    list_init(&chan->catches);
     feed_table_init(&chan->shared);
     feed_table_init(&chan->closing);
     count_add(COUNT_LIVE_CHANNELS, 1);

@@ -2,7 +2,7 @@
  * of sources, and marks.
  *
  * Everything here is reported once, then forgotten. The order in one batch is: chan_marked(),
- * chan_dequeue(), chan_losses(), chan_states().
+ * chan_dequeue(), chan_losses(), chan_catches() (feed_catch.h), chan_states().
  *
  * Threads: the taker only, except chan_mark(). `each` runs under the channel's lock and may only
  * write down what it is given; that is valid during the call. `max` bounds how often it is called.

@@ -24,6 +24,8 @@ struct feed *feed_new(bool pausable)
     list_init(&feed->in_losses);
     list_init(&feed->in_states);
     list_init(&feed->in_moved);
+    if (pausable)
+        list_init(&pausable_feed(feed)->catch.in_catches);
     list_init(&feed->waiting_entries);
     list_init(&feed->parked_entries);
     feed->state = PRODUCER_ACTIVE;

@@ -3,9 +3,9 @@
  * A *shared* feed belongs to a producer that all consumers share. What BLOCK refuses of it is
  * parked, its putter waits in a put waiter, and block_timeout_ns bounds that wait.
  *
- * A *pausable* feed belongs to an activation. Its putter never waits. What BLOCK refuses of it is
- * parked without a timeout, up to the reserve, and its producer is asked to pause. An active
- * fallback does not touch what it has parked.
+ * A *pausable* feed belongs to an activation, or to the reader of a stored topic. Its putter never
+ * waits. What BLOCK refuses of it is parked without a timeout, up to the reserve, and its producer
+ * is asked to pause. An active fallback does not touch what it has parked.
  *
  * Threads: any, under the channel's lock. */
 #ifndef TRIBUTARY_FLOW_FEED_H

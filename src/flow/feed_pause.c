@@ -1,5 +1,6 @@
-/* feed_pause.c - how the producer behind a pausable feed is asked to pause, and to resume. See the
- * design in chan_internal.h. */
+/* feed_pause.c - what only pausable feeds have: how the producer is asked to pause, and to resume
+ * (see the design in chan_internal.h), and their place among those with a CaughtUp or a FellBehind
+ * to tell. */
 #include "flow/chan_internal.h"
 
 /* The producer must be asked for the opposite of what it was asked for last. A closed channel asks
@@ -35,4 +36,27 @@ void feed_announce(struct chan *chan, struct feed *feed)
     if (feed->silenced)
         pthread_cond_broadcast(&chan->announced);
     pthread_mutex_unlock(&chan->lock);
+}
+
+void feed_update_catch(struct chan *chan, struct feed *feed)
+{
+    struct catch *catch = &pausable_feed(feed)->catch;
+    const bool wanted = catch->falls || catch->catches, listed = !list_empty(&catch->in_catches);
+
+    if (wanted == listed)
+        return;
+    if (wanted)
+        list_append(&chan->catches, &catch->in_catches);
+    else
+        list_remove(&catch->in_catches);
+    atomic_fetch_add_explicit(&chan->catch_count, wanted ? 1u : UINT32_MAX, memory_order_relaxed);
+}
+
+void feed_forget_catch(struct chan *chan, struct feed *feed)
+{
+    if (!feed->pausable)
+        return;
+    pausable_feed(feed)->catch.falls = false;
+    pausable_feed(feed)->catch.catches = false;
+    feed_update_catch(chan, feed);
 }

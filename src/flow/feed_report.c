@@ -18,6 +18,7 @@ void feed_free(struct chan *chan, struct feed *feed)
     list_remove(&feed->in_losses);
     list_remove(&feed->in_states);
     list_remove(&feed->in_moved);
+    feed_forget_catch(chan, feed);
     heap_remove(&chan->heaviest, &feed->weight);
     order_remove_feed(chan->order, feed);
     source_release(feed->source);

@@ -15,7 +15,8 @@ enum fault_reason filter_charge_check(const struct subscription *subscription, c
     const struct peer_count *peer = subscription->charge;
     const uint32_t max = settings->max_total_filter_cost;
     const uint64_t share = peer_share(settings, max, peer->peer);
-    const uint32_t cost = match_entry_cost(filter), now = subscription->filter_cost;
+    const uint32_t cost = match_entry_cost(filter, subscription->hub->registry.has_topics);
+    const uint32_t now = subscription->filter_cost;
     const uint64_t others_of_peer = peer->cost - now, others = subscription->hub->filter_cost - now;
     char text[PEER_TEXT_CAPACITY], bound[96];
 

@@ -140,6 +140,7 @@ enum err registry_add(struct producer *producer)
     producer->named = true;
     sorted_add(&registry->by_name, &producer->by_name);
     registry->unshared += !producer->kind->wildcards;
+    registry->has_topics = registry->has_topics || producer->name.key.data[0] == '@';
     count_add(COUNT_LIVE_PRODUCERS, 1);
     return ERR_OK;
 }

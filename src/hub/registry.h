@@ -30,6 +30,7 @@ struct registry {
     struct peer_counts peers; /* names by the peer that each is charged to */
     uint64_t kept_bytes;      /* of all of them */
     bool history;             /* every inlet of a producer keeps one (route/history.h) */
+    bool has_topics;          /* there is, or was, a stored topic: see match_entry_cost() */
 };
 
 void registry_init(struct registry *registry, const struct loop *loop);

@@ -306,7 +306,7 @@ static uint32_t cost_of(const struct selector *selector)
     struct fault fault;
 
     cr_assert_eq(filter_new(selector, 1, NULL, 0, &filter, &fault), FAULT_NONE);
-    return match_entry_cost(filter);
+    return match_entry_cost(filter, false);
 }
 
 static uint32_t cost_of_topic(const char *topic)
@@ -359,16 +359,16 @@ Test(match_entry, costs_something_if_it_excludes_events_or_has_too_many_terms)
         list[i] = text_of("k");
     const struct selector full[] = {{.keys = list, .key_count = MAX_TERMS}, topic};
     cr_assert_eq(filter_new(&topic, 1, &topic, 1, &filter, &fault), FAULT_NONE);
-    cr_assert_eq(match_entry_cost(filter), 3 * MATCH_COST);
+    cr_assert_eq(match_entry_cost(filter, false), 3 * MATCH_COST);
     filter_free(filter);
     cr_assert_eq(filter_new(&topic, 1, &producer, 1, &filter, &fault), FAULT_NONE);
-    cr_assert_eq(match_entry_cost(filter), 0);
+    cr_assert_eq(match_entry_cost(filter, false), 0);
     filter_free(filter);
     cr_assert_eq(filter_new(full, 1, NULL, 0, &filter, &fault), FAULT_NONE);
-    cr_assert_eq(match_entry_cost(filter), 0);
+    cr_assert_eq(match_entry_cost(filter, false), 0);
     filter_free(filter);
     cr_assert_eq(filter_new(full, 2, NULL, 0, &filter, &fault), FAULT_NONE);
-    cr_assert_eq(match_entry_cost(filter), (PATTERN_COST + 1) * MAX_TERMS + 2 * MATCH_COST);
+    cr_assert_eq(match_entry_cost(filter, false), (PATTERN_COST + 1) * MAX_TERMS + 2 * MATCH_COST);
     filter_free(filter);
 }
 
