@@ -15,6 +15,15 @@ struct hub;
 struct shared_bytes;
 struct subscription;
 
+/* Where a stored topic begins that `resume` does not name. */
+enum stored_start {
+    STORED_AS_OTHERS, /* with `last`: its last so many events; with `resume`, unless
+                       * `resume_others_live`: its first event; else live */
+    STORED_EARLIEST,  /* the first event that is kept */
+    STORED_SEQUENCE,  /* stored_value, at least 1. Where it is kept no more the stream ends: TRIMMED */
+    STORED_TIME       /* what was stored at stored_value or later, in ns since 1970 */
+};
+
 struct subscription_params {
     struct filter *filter; /* taken over by a successful call */
     struct chan_limits limits;
@@ -31,10 +40,15 @@ struct subscription_params {
     struct shared_bytes *via;
     /* The consumer's own, clock_mono_ns(); 0 or INT64_MAX: none. It is passed to activations. */
     int64_t deadline_ns;
-    /* Begin with this many matching events of each shared producer's history. 0: live. */
+    /* Begin with this many matching events of each shared producer's history, and with this many
+     * last events of each stored topic. 0: live. */
     uint32_t last;
     /* Drain when an activation had begun and each has ended. Shared producers do not count. */
     bool end_when_all_ended;
+    /* Drain when every stored topic that matched at the start has caught up. */
+    bool end_when_caught_up;
+    enum stored_start stored_start;
+    uint64_t stored_value;
     const struct resume_point *resume; /* NULL: live */
     size_t resume_count;
     /* How many sources the token had no space for; above 0 where another server wrote it. A source
