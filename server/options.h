@@ -13,8 +13,10 @@
 #include "server/config/folder_watcher.h"
 #include "server/tls/tls_spec.h"
 #include "server/unix_access.h"
+#include "topic/topic_settings.h"
 
 #define MAX_LISTEN_ADDRESSES 16
+#define MAX_TOPIC_PATTERNS 16
 
 enum on_off { ON_OFF_UNSET, ON, OFF };
 
@@ -32,7 +34,11 @@ struct options {
     size_t endpoints_dir_count;
     struct unix_access unix_access; /* of socket files among them */
     const char *ready_file;
-    const char *state_dir; /* NULL: nothing is kept */
+    const char *state_dir;                          /* NULL: nothing is kept */
+    struct bytes create_topics[MAX_TOPIC_PATTERNS]; /* globs, as given */
+    size_t create_topics_count;
+    struct topic_settings topic_settings; /* of topics that are made so */
+    bool remote_backup;
     enum log_level log_level;
     enum log_format log_format;
     int64_t wire_threads;

@@ -102,6 +102,21 @@ static bool set_text(const char **field, const struct option *option, const char
     return true;
 }
 
+static bool add_topic_pattern(struct options *options, const struct option *option, const char *value,
+                              struct refusal *refusal)
+{
+    const char *text;
+
+    if (options->create_topics_count == MAX_TOPIC_PATTERNS) {
+        snprintf(refusal->text, sizeof(refusal->text), "must be given at most %d times", MAX_TOPIC_PATTERNS);
+        return false;
+    }
+    if (!set_text(&text, option, value, refusal))
+        return false;
+    options->create_topics[options->create_topics_count++] = text_bytes(text);
+    return true;
+}
+
 static bool set_on_off(enum on_off *field, const char *value)
 {
     *field = strcmp(value, "on") == 0 ? ON : OFF;
@@ -129,6 +144,8 @@ static bool set(struct options *options, const struct option *option, const char
         return add_upstream_tls(options, value, refusal);
     case OPTION_ENDPOINTS_DIR:
         return add_endpoints_dir(options, value, refusal);
+    case OPTION_CREATE_TOPICS:
+        return add_topic_pattern(options, option, value, refusal);
     case OPTION_NUMBER:
     case OPTION_BYTES:
     case OPTION_DURATION:
@@ -275,11 +292,19 @@ static bool unix_options_fit(const struct options *options, uint64_t given, FILE
     return true;
 }
 
+static bool topic_options_fit(const struct options *options, FILE *err)
+{
+    if (options->create_topics_count == 0 || options->state_dir)
+        return true;
+    fputs("tributaryd: --create-topics: stored topics need --state-dir\n", err);
+    return false;
+}
+
 static enum options_outcome check_together(struct options *options, uint64_t given, FILE *err)
 {
     if (!fits(options, given, "max-event-bytes", true, "max-batch-bytes", err) ||
         !fits(options, given, "max-unfinished-bytes", false, "max-batch-bytes", err) ||
-        !unix_options_fit(options, given, err))
+        !unix_options_fit(options, given, err) || !topic_options_fit(options, err))
         return OPTIONS_WRONG;
     return check_addresses(options, err);
 }

@@ -8,6 +8,7 @@
 #define NO_FIELD 0, 0
 #define KIB INT64_C(1024)
 #define MIB (KIB * KIB)
+#define MAX_TOPIC_EVENTS INT64_C(1000000000000)
 #define HOUR_NS (3600 * NS_PER_S)
 
 const struct option option_table[] = {
@@ -53,9 +54,23 @@ const struct option option_table[] = {
     {"ready-file", "PATH", "write the bound addresses there, one per line, once the server serves",
      OPTION_TEXT, FIELD(ready_file), 0, 0},
     {"state-dir", "PATH",
-     "a folder for what must survive a restart: endpoints that were added at run time; made with mode 0700 "
-     "if it is missing (default: nothing survives)",
+     "a folder for what must survive a restart: stored topics (docs/topics.md), and endpoints that were "
+     "added at run time; made with mode 0700 if it is missing (default: nothing survives)",
      OPTION_TEXT, FIELD(state_dir), 1, 480},
+    {"create-topics", "PATTERN",
+     "make a stored topic when something is published to a topic that matches and is not there: `*` any run "
+     "of characters, `?` one; needs --state-dir; may be repeated, up to 16 times (default: topics are made "
+     "by CreateTopic only)",
+     OPTION_CREATE_TOPICS, NO_FIELD, 1, 256},
+    {"topic-max-age", "DURATION", "how long a topic that is made so keeps an event", OPTION_DURATION_OR_NEVER,
+     FIELD(topic_settings.max_age_ns), NS_PER_S, 876000 * HOUR_NS},
+    {"topic-max-bytes", "BYTES", "how much such a topic keeps", OPTION_BYTES, FIELD(topic_settings.max_bytes),
+     64 * KIB, MIB *MIB},
+    {"topic-max-events", "N", "how many events such a topic keeps", OPTION_NUMBER,
+     FIELD(topic_settings.max_events), 1, MAX_TOPIC_EVENTS},
+    {"remote-backup", NULL,
+     "let callers on other machines copy what --state-dir keeps (default: callers on this machine only)",
+     OPTION_FLAG, FIELD(remote_backup), 0, 0},
     {"log-level", "LEVEL", "debug, info, warn, error or off (default info)", OPTION_LEVEL, FIELD(log_level),
      0, 0},
     {"log-format", "FORMAT", "text or json (default text)", OPTION_FORMAT, FIELD(log_format), 0, 0},
@@ -196,6 +211,7 @@ void options_set_defaults(struct options *options)
                                 .log_format = LOG_AS_TEXT,
                                 .wire_threads = 1,
                                 .settings = settings_defaults,
+                                .topic_settings = {.max_bytes = 1024 * MIB, .max_events = MAX_TOPIC_EVENTS},
                                 .unix_access = {.mode = DEFAULT_UNIX_MODE},
                                 .guard = ON};
 }

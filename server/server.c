@@ -23,6 +23,7 @@
 #include "server/descriptors.h"
 #include "server/guard_check.h"
 #include "server/wire/wire.h"
+#include "topic/topics.h"
 
 /* An operation of the store is late then, and so is its end. */
 #define STORE_TIMEOUT_NS (10 * NS_PER_S)
@@ -65,6 +66,27 @@ static struct status open_store(struct server *server)
     if (params.path && store_open(server->loop, &params, &server->store, &refusal))
         return refused(&refusal, "open the store of --state-dir");
     return STATUS_OK;
+}
+
+static struct status open_topics(struct server *server)
+{
+    const struct options *options = &server->options;
+    struct topics_params params = {.hub = server->hub,
+                                   .on_publish = options->create_topics,
+                                   .on_publish_count = options->create_topics_count,
+                                   .settings = options->topic_settings};
+    enum err err;
+
+    if (!server->store)
+        return STATUS_OK;
+    params.port = store_topics(server->store, NULL, NULL);
+    err = topics_new(server->loop, &params, &server->topics);
+    if (err == ERR_OK)
+        return STATUS_OK;
+    log_write(LOG_ERROR, "store.refused",
+              LOG_TEXT("reason", err == ERR_FULL ? "it has more topics than --max-producers allows"
+                                                 : "not enough memory for its topics"));
+    return (struct status){err, 0, "open the topics of --state-dir"};
 }
 
 static struct status load_endpoints(struct server *server)
@@ -120,7 +142,8 @@ static struct status make_engine(struct server *server)
                                 .listening_count = options->listen_count,
                                 .drain = shutdown_drain,
                                 .drain_ctx = server,
-                                .remote_drain = options->remote_drain};
+                                .remote_drain = options->remote_drain,
+                                .remote_backup = options->remote_backup};
 
     struct status status = hub_new(server->loop, &server->hub);
     if (status.code)
@@ -135,6 +158,10 @@ static struct status make_engine(struct server *server)
         dial_use_guard(server->dial, &server->dialled_limits);
     fanin_init(&server->fanin, server->loop, server->hub, dial_catalog(server->dial));
     server->fanin_method = (struct method){.path = "", .port = &fanin_port, .ctx = &server->fanin};
+    status = open_topics(server);
+    if (status.code)
+        return status;
+    params.topics = server->topics;
     return rpc_new(server->loop, server->hub, &params, &server->rpc);
 }
 
@@ -316,17 +343,18 @@ int server_run(struct server *server)
     return server->forced ? 1 : 0;
 }
 
-/* No call is left. What waited for the disk is answered, and the loop does the rest of it. */
+/* No call is left. What waited for the disk is answered: appends on the store's thread, all else by
+ * the loop, which does the rest of it. */
 static bool stop_store(struct server *server)
 {
     if (!server->store)
         return true;
     if (!store_stop(server->store, STORE_TIMEOUT_NS))
         return false;
-    while (!store_is_idle(server->store)) {
+    do {
         loop_stop(server->loop);
-        loop_run(server->loop);
-    }
+        loop_run(server->loop); /* all that was posted */
+    } while (!store_is_idle(server->store));
     return true;
 }
 
@@ -357,6 +385,7 @@ bool server_free(struct server *server)
     dial_free(server->dial);
     if (server->hub)
         hub_free(server->hub);
+    topics_free(server->topics);
     listener_free(server->listener);
     store_free(server->store);
     if (server->loop)

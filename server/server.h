@@ -38,7 +38,8 @@ struct server {
     struct options options;
     struct loop *loop;
     struct memory_trim memory_trim;
-    struct store *store; /* NULL: there is no --state-dir */
+    struct store *store;   /* NULL: there is no --state-dir */
+    struct topics *topics; /* likewise */
     struct hub *hub;
     struct tls_settings *tls; /* of upstreams */
     struct dial *dial;

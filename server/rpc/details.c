@@ -85,6 +85,7 @@ static const char *quota_subject(enum fault_reason reason)
         [FAULT_TOO_MANY_PRODUCERS] = "producers",
         [FAULT_TOO_MANY_SUBSCRIPTIONS] = "subscriptions",
         [FAULT_TOO_MANY_WATCHES] = "watches",
+        [FAULT_TOO_MANY_TOPICS] = "topics",
         [FAULT_TOO_MANY_WORKERS] = "workers",
         [FAULT_PEER_WORKERS] = "workers of the peer",
         [FAULT_PEER_PRODUCERS] = "producers of the peer",
@@ -120,6 +121,7 @@ static const char *resource_type(enum fault_reason reason)
     static const char *const types[FAULT_COUNT] = {
         [FAULT_PRODUCER_NOT_FOUND] = "producer",
         [FAULT_SUBSCRIPTION_NOT_FOUND] = "subscription",
+        [FAULT_TOPIC_NOT_FOUND] = "topic",
         [FAULT_SERVICE_NOT_FOUND] = "service",
     };
 

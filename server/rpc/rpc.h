@@ -31,7 +31,8 @@ struct rpc_params {
      * `timeout_ns`, or earlier where it drains already (clock_mono_ns()). On the loop. */
     int64_t (*drain)(void *ctx, int64_t timeout_ns);
     void *drain_ctx;
-    bool remote_drain; /* callers on other machines may have it drained */
+    bool remote_drain;  /* callers on other machines may have it drained */
+    bool remote_backup; /* they may have what the store keeps */
 };
 
 /* Makes the services. `params` is copied. On failure nothing was made. */

@@ -22,6 +22,7 @@ struct rpc {
     struct unary_row *unary_rows; /* what rpc_add_unary() made */
     struct health *health;
     struct endpoint_edits *edits;
+    struct peer_counts topic_edits; /* loop: those that wait for the disk */
     struct batch_processors *batches;
     struct batch_records batch_records;
     struct peer_charges batch_memory; /* operations and workers */

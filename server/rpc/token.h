@@ -52,7 +52,12 @@ MUST_CHECK enum fault_reason token_read(struct bytes token, const char *field, s
 #define MAX_PAGE_NAME_BYTES 256u
 
 /* The lists that have page tokens. Explain of all goes through that of ListSubscriptions. */
-enum page_list { PAGES_OF_PRODUCERS = 'p', PAGES_OF_SUBSCRIPTIONS = 's', PAGES_OF_PROCESSORS = 'b' };
+enum page_list {
+    PAGES_OF_PRODUCERS = 'p',
+    PAGES_OF_SUBSCRIPTIONS = 's',
+    PAGES_OF_PROCESSORS = 'b',
+    PAGES_OF_TOPICS = 't'
+};
 
 /* Any thread. Appends a page token as text: the name after which the next page begins. `list` tells
  * the tokens of one list from those of another. */

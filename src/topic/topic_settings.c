@@ -20,8 +20,9 @@ enum fault_reason topic_name_check(struct bytes name, const char *field, struct 
 
 enum fault_reason topic_settings_check(const struct topic_settings *settings, struct fault *fault)
 {
-    if (settings->max_age_ns != 0 && settings->max_age_ns < MIN_TOPIC_AGE_NS)
-        return fault_set(fault, FAULT_OUT_OF_BOUNDS, "max_age", "0 (none), or at least 1s");
+    if (settings->max_age_ns != 0 &&
+        (settings->max_age_ns < MIN_TOPIC_AGE_NS || settings->max_age_ns > MAX_TOPIC_AGE_NS))
+        return fault_set(fault, FAULT_OUT_OF_BOUNDS, "max_age", "0 (none), or 1s to 876000h");
     if (settings->max_bytes > INT64_MAX)
         return fault_number(fault, FAULT_OUT_OF_BOUNDS, "max_bytes", settings->max_bytes, "at most 2^63-1");
     if (settings->max_events > INT64_MAX)

@@ -13,6 +13,7 @@
 /* A topic is a source named "@" + its name, and sources have at most 256 bytes. */
 #define MAX_TOPIC_NAME_BYTES 255u
 #define MIN_TOPIC_AGE_NS INT64_C(1000000000)
+#define MAX_TOPIC_AGE_NS (INT64_C(876000) * 3600 * 1000000000) /* 100 years */
 #define MAX_ID_WINDOW_NS (7 * 24 * 3600 * INT64_C(1000000000))
 #define DEFAULT_TOPIC_IDS 100000u
 #define MAX_TOPIC_IDS 1000000u
