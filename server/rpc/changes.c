@@ -136,11 +136,8 @@ static void on_begin(struct task *task)
                                           .port = &changes_port,
                                           .ctx = stream};
 
-    if (peer_work_begin(&stream->rpc->watch_turns, &stream->work, params.peer, step) != ERR_OK)
-        fault_set(&stream->fault, FAULT_MEMORY_BUDGET, NULL, NULL);
-    else
-        stream->is_open =
-            changes_open(stream->rpc->hub, &stream->changes, &params, &stream->fault) == FAULT_NONE;
+    peer_work_begin(&stream->rpc->watch_turns, &stream->work, params.peer, step);
+    stream->is_open = changes_open(stream->rpc->hub, &stream->changes, &params, &stream->fault) == FAULT_NONE;
     if (stream->is_open)
         peer_work_wake(&stream->work);
     else

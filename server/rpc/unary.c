@@ -70,8 +70,7 @@ static enum fault_reason take_turns(struct unary_call *unary)
     if (peer_charge_add(&rpc->answers, loop_settings(rpc->loop), &unary->charge, peer, unary->max_bytes,
                         &unary->fault))
         return unary->fault.reason;
-    if (peer_work_begin(&rpc->unary_turns, &unary->work, peer, step) != ERR_OK)
-        return fault_set(&unary->fault, FAULT_MEMORY_BUDGET, NULL, NULL);
+    peer_work_begin(&rpc->unary_turns, &unary->work, peer, step);
     peer_work_wake(&unary->work);
     return FAULT_NONE;
 }
