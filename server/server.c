@@ -60,7 +60,8 @@ static struct status open_store(struct server *server)
     const struct store_params params = {.path = server->options.state_dir,
                                         .timeout_ns = STORE_TIMEOUT_NS,
                                         .max_waiting = MAX_STORE_WAITING,
-                                        .max_waiting_bytes = MAX_STORE_BYTES};
+                                        .max_waiting_bytes = MAX_STORE_BYTES,
+                                        .ballast_bytes = STORE_BALLAST_BYTES};
     struct refusal refusal;
 
     if (params.path && store_open(server->loop, &params, &server->store, &refusal))

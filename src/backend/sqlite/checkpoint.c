@@ -11,6 +11,7 @@ static int on_commit(void *ctx, sqlite3 *handle, const char *name, int pages)
     (void)handle;
     (void)name;
     database->wal_bytes = (int64_t)pages * (database->page_bytes + FRAME_HEADER_BYTES);
+    database->wal_used_bytes = database->wal_bytes;
     return SQLITE_OK;
 }
 
@@ -33,9 +34,11 @@ enum db_result checkpoint_run(struct database *database, enum checkpoint_mode mo
     (void)sqlite3_busy_timeout(database->handle, DATABASE_BUSY_TIMEOUT_MS);
 
     if (code == SQLITE_OK) {
-        /* a complete one lets the next commit begin at the front */
+        /* a complete one lets the next commit begin at the front, unless somebody reads */
         if (frames == done)
             database->wal_bytes = 0;
+        if (frames == done && mode != CHECKPOINT_PASSIVE)
+            database->wal_used_bytes = 0;
         return DB_OK;
     }
     const enum db_result result = database_failed(database, code, "checkpoint");

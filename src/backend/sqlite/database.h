@@ -64,6 +64,7 @@ struct database {
     bool same_boot; /* the machine has not restarted since it opened the store */
     int page_bytes;
     int64_t wal_bytes;           /* of frames that are not known to be in the database file (checkpoint.h) */
+    int64_t wal_used_bytes;      /* of all frames, until the log begins anew */
     struct file_place places[2]; /* of the database file and its log */
     bool is_displaced;           /* one of them is gone from its place */
     struct db_error error;

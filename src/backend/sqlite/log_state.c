@@ -180,6 +180,8 @@ static void keep(struct topic_log *log, struct stored_topic *topic)
         list_append(&log->deleted, &topic->node);
     } else {
         log_note_age(log, topic);
+        if (log_wants_trim(topic))
+            be_due(log, clock_mono_ns());
     }
 }
 

@@ -23,6 +23,11 @@ static bool drops_first(const struct topic_settings *settings, const struct log_
     return kept.events > 0 && retention_drops(settings, kept, first, bounds->first_ns, now_ns);
 }
 
+bool log_wants_trim(const struct stored_topic *topic)
+{
+    return drops_first(&topic->settings, &topic->kept, clock_wall_ns());
+}
+
 static enum db_result prepare(struct database *database, struct stored_topic *topic)
 {
     char sql[SQL_CAPACITY];
@@ -102,7 +107,7 @@ static enum db_result trim_old_rows(struct store *store)
     {
         struct stored_topic *topic = container_of(node, struct stored_topic, by_id);
 
-        if (topic->is_deleted || topic->settings.max_age_ns == 0)
+        if (topic->is_deleted)
             continue;
         if (drops_first(&topic->settings, &topic->next, log->now_ns)) {
             log_touch(log, topic); /* its next time follows from the commit */

@@ -3,6 +3,7 @@
  *
  *   /PATH/store.db, store.db-wal, store.db-shm   the database
  *   /PATH/store.lock                             keeps a second process out
+ *   /PATH/store.ballast                          keeps space for a full disk (ballast.h)
  *
  * DESIGN. One thread of the store writes. An operation is given to it on the loop and answered
  * there; appends to topics come from any thread. The store's thread commits all that waits at that
@@ -24,6 +25,7 @@
 
 #include "backend/sqlite/record.h"
 #include "backend/sqlite/refusal.h"
+#include "backend/sqlite/store_health.h"
 #include "base/base.h"
 #include "base/list.h"
 #include "base/mailbox.h"
@@ -39,7 +41,14 @@ struct store_params {
     int64_t timeout_ns;
     uint32_t max_waiting; /* operations that wait for the thread; one more is refused */
     size_t max_waiting_bytes;
+    int64_t ballast_bytes; /* 0: none */
+    int64_t max_wal_bytes; /* of the log (-wal), beyond which appends wait; 0: STORE_WAL_BYTES */
 };
+
+/* A file of another program's, or the disk, keeps the log from being made empty: at a quarter of
+ * this the log says so. */
+#define STORE_WAL_BYTES (INT64_C(256) << 20)
+#define STORE_BALLAST_BYTES (INT64_C(32) << 20)
 
 /* Opens the store of a folder, and makes both where they are missing; then starts its thread. It
  * blocks for as long as the disk takes; after an unclean end it checks all pages.
@@ -115,14 +124,6 @@ void store_submit(struct store *store, struct store_op *op);
 struct topic_port store_topics(struct store *store, void (*writable)(void *ctx), void *ctx);
 
 /* ---- how it is ---- */
-
-enum store_state { STORE_HEALTHY, STORE_IS_FULL, STORE_IS_FAILED };
-
-struct store_health {
-    enum store_state state;
-    const char *code; /* "SQLITE_IOERR_FSYNC"; empty while it is healthy; static */
-    char message[256];
-};
 
 /* Any thread. */
 struct store_health store_health(struct store *store);

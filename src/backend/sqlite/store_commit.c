@@ -1,16 +1,21 @@
 /* store_commit.c - one transaction for all work that waited, and how the store is after it. */
+#include <inttypes.h>
 #include <stdio.h>
 
+#include "backend/sqlite/database_schema.h"
 #include "backend/sqlite/store_internal.h"
 #include "base/log.h"
 
 /* ---- how the store is ---- */
 
-static enum store_state state_of(enum db_result result, enum store_state now)
+/* A full disk has passed when something could be written, and there is space for more. */
+static enum store_state state_of(const struct store *store, enum db_result result)
 {
+    const enum store_state now = store->health.state;
+
     switch (result) {
     case DB_OK:
-        return STORE_HEALTHY;
+        return now == STORE_IS_FULL && !store->has_space ? now : STORE_HEALTHY;
     case DB_FULL:
         return STORE_IS_FULL;
     case DB_FAILED:
@@ -39,7 +44,7 @@ enum db_result store_note(struct store *store, enum db_result result)
     struct store_health health = {.code = ""};
 
     pthread_mutex_lock(&store->lock);
-    health.state = state_of(result, store->health.state);
+    health.state = state_of(store, result);
     /* failed is final */
     const bool is_news = health.state != store->health.state && store->health.state != STORE_IS_FAILED;
     if (is_news && health.state != STORE_HEALTHY) {
@@ -56,21 +61,33 @@ enum db_result store_note(struct store *store, enum db_result result)
 
 /* ---- answers ---- */
 
+/* Under the lock. */
+static bool is_writable(const struct store *store)
+{
+    return store->append_refused && !store->appends_wait &&
+           store->uncommitted_bytes <= MAX_UNCOMMITTED_BYTES / 2 &&
+           store->uncommitted_events <= MAX_UNCOMMITTED_EVENTS / 2;
+}
+
+void store_be_writable(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    const bool calls = is_writable(store);
+    if (calls)
+        store->append_refused = false;
+    pthread_mutex_unlock(&store->lock);
+    if (calls && store->writable)
+        store->writable(store->writable_ctx);
+}
+
 /* What is answered makes space for more appends. */
 static void count_out(struct store *store, size_t bytes, uint32_t events)
 {
-    bool is_writable;
-
     pthread_mutex_lock(&store->lock);
     store->uncommitted_bytes -= bytes;
     store->uncommitted_events -= events;
-    is_writable = store->append_refused && store->uncommitted_bytes <= MAX_UNCOMMITTED_BYTES / 2 &&
-                  store->uncommitted_events <= MAX_UNCOMMITTED_EVENTS / 2;
-    if (is_writable)
-        store->append_refused = false;
     pthread_mutex_unlock(&store->lock);
-    if (is_writable && store->writable)
-        store->writable(store->writable_ctx);
+    store_be_writable(store);
 }
 
 static void answer_all(struct store *store, struct list *batch, enum db_result result, bool committed)
@@ -92,6 +109,15 @@ static void answer_all(struct store *store, struct list *batch, enum db_result r
 
 /* ---- a transaction ---- */
 
+/* What this transaction writes shows whether the disk is still full. */
+static enum db_result note_full(struct store *store)
+{
+    char now[24];
+
+    snprintf(now, sizeof(now), "%" PRId64, store->log.now_ns);
+    return meta_set(&store->database, "full", now);
+}
+
 static enum db_result carry_out_all(struct store *store, struct list *batch)
 {
     enum db_result result = database_begin(&store->database);
@@ -104,7 +130,9 @@ static enum db_result carry_out_all(struct store *store, struct list *batch)
             break;
         result = work->kind->carry_out(store, work);
     }
-    return result == DB_OK ? log_end(store) : result;
+    if (result == DB_OK)
+        result = log_end(store);
+    return result == DB_OK && store_is(store, STORE_IS_FULL) ? note_full(store) : result;
 }
 
 /* A full disk may show when the commit is written: then it is known that nothing of it counts. */
@@ -129,12 +157,32 @@ static enum db_result run(struct store *store, struct list *batch, bool *committ
     return store_note(store, result);
 }
 
+/* While the disk is full: at once, without a transaction. */
+static void refuse_appends(struct store *store, struct list *batch)
+{
+    struct list refused;
+
+    list_init(&refused);
+    list_each(node, safe, batch) {
+        if (container_of(node, struct topic_work, in_queue)->kind != &append_work)
+            continue;
+        list_remove(node);
+        list_append(&refused, node);
+    }
+    answer_all(store, &refused, DB_FULL, false);
+}
+
 void store_commit(struct store *store, struct list *batch)
 {
     enum db_result result = DB_FAILED;
     bool committed = false;
 
-    if (store_health(store).state != STORE_IS_FAILED)
+    if (store_is(store, STORE_IS_FULL) && !list_empty(batch)) {
+        refuse_appends(store, batch);
+        if (list_empty(batch))
+            return;
+    }
+    if (!store_is(store, STORE_IS_FAILED))
         result = run(store, batch, &committed);
     answer_all(store, batch, result, committed);
 }

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "backend/sqlite/ballast.h"
 #include "backend/sqlite/database.h"
 #include "backend/sqlite/readers.h"
 #include "backend/sqlite/store.h"
@@ -30,6 +31,11 @@ struct store {
     /* The thread that opens it; then the store's thread. */
     struct database database;
     struct topic_log log; /* what others may read of it stands in topic_log.h */
+    struct ballast ballast;
+    bool has_space;    /* what is free is enough for appends */
+    bool is_low;       /* little of the disk is free */
+    bool wal_is_large; /* the log of the database */
+    int64_t retry_ns;  /* monotonic: when a full disk or a large log is looked at; INT64_MAX: never */
 
     /* Loop only. */
     struct list in_flight; /* of struct store_op, by deadline: all that were not answered */
@@ -43,6 +49,7 @@ struct store {
     size_t uncommitted_bytes;            /* of appends that wait or are being committed */
     uint32_t uncommitted_events;
     bool append_refused; /* writable() follows */
+    bool appends_wait;   /* for the log of the database */
     struct store_health health;
     bool closing, ended;
     void (*writable)(void *ctx);
@@ -78,5 +85,23 @@ void store_commit(struct store *store, struct list *batch);
 
 /* Notes what a step led to, and logs it where it is news. Returns it. */
 enum db_result store_note(struct store *store, enum db_result result);
+
+/* Calls writable() where an append was refused and would now be accepted. */
+void store_be_writable(struct store *store);
+
+static inline bool store_is(const struct store *store, enum store_state state)
+{
+    return store->health.state == state; /* only this thread changes it */
+}
+
+/* ---- store_disk.c: the store's thread ---- */
+
+void store_disk_init(struct store *store);
+/* After each transaction: checkpoints where it is time, and cares for a disk that is full. */
+void store_disk_tend(struct store *store);
+/* When that is due without a transaction. */
+int64_t store_disk_due_ns(const struct store *store);
+/* Nobody has written for a while: makes the log of the database empty. */
+void store_disk_rest(struct store *store);
 
 #endif

@@ -39,6 +39,8 @@ static struct store *store_new(struct loop *loop, const struct store_params *par
     store->loop = loop;
     store->params = *params;
     store->params.path = NULL;
+    if (store->params.max_wal_bytes == 0)
+        store->params.max_wal_bytes = STORE_WAL_BYTES;
     store->dir = (struct state_dir){.fd = -1, .lock_fd = -1};
     store->health.code = "";
     list_init(&store->in_flight);
@@ -69,8 +71,10 @@ enum err store_open(struct loop *loop, const struct store_params *params, struct
         (void)refuse(refusal, "%s: no memory", params->path);
         return ERR_NO_MEMORY;
     }
-    if (!state_dir_open(params->path, &store->dir, refusal) ||
-        !database_open(&store->database, &store->dir, refusal) ||
+    const bool is_ours = state_dir_open(params->path, &store->dir, refusal);
+    if (is_ours)
+        store_disk_init(store);
+    if (!is_ours || !database_open(&store->database, &store->dir, refusal) ||
         !log_open(&store->database, &store->log, refusal) || !database_mark_open(&store->database, refusal) ||
         !start(store, refusal)) {
         log_fini(&store->log);

@@ -46,55 +46,15 @@ static bool next_batch(struct store *store, struct list *batch, int64_t idle_ns)
     return goes_on;
 }
 
-static bool nothing_waits(struct store *store)
+static bool has_failed(const struct store *store)
 {
-    pthread_mutex_lock(&store->lock);
-    const bool is_empty = list_empty(&store->waiting);
-    pthread_mutex_unlock(&store->lock);
-    return is_empty;
+    return store_is(store, STORE_IS_FAILED);
 }
 
-static bool has_failed(struct store *store)
+/* When there is something to do, though nothing waits. */
+static int64_t due_ns(const struct store *store)
 {
-    return store_health(store).state == STORE_IS_FAILED;
-}
-
-/* When there is something to do with topics, though nothing waits. */
-static int64_t due_ns(struct store *store)
-{
-    return has_failed(store) ? INT64_MAX : store->log.due_ns;
-}
-
-/* Readers may still need a part of the log. Then they are kept out for the rest. */
-static enum db_result checkpoint(struct store *store)
-{
-    enum db_result result = checkpoint_run(&store->database, CHECKPOINT_PASSIVE);
-
-    if (result == DB_OK && readers_exist(&store->readers)) {
-        readers_keep_out(&store->readers);
-        result = checkpoint_run(&store->database, CHECKPOINT_RESTART);
-        readers_let_in(&store->readers);
-    }
-    return result;
-}
-
-static void checkpoint_if_due(struct store *store)
-{
-    const int64_t bytes = store->database.wal_bytes;
-
-    if (!has_failed(store) &&
-        (bytes >= CHECKPOINT_ANYWAY_BYTES || (bytes >= CHECKPOINT_IDLE_BYTES && nothing_waits(store))))
-        (void)store_note(store, checkpoint(store));
-}
-
-/* Nobody has written for a while. */
-static void make_log_empty(struct store *store)
-{
-    if (has_failed(store))
-        return;
-    readers_keep_out(&store->readers);
-    (void)store_note(store, checkpoint_run(&store->database, CHECKPOINT_TRUNCATE));
-    readers_let_in(&store->readers);
+    return has_failed(store) ? INT64_MAX : MIN_OF(store->log.due_ns, store_disk_due_ns(store));
 }
 
 static void close_database(struct store *store)
@@ -124,12 +84,13 @@ void *store_thread(void *ctx)
         const bool is_idle = list_empty(&batch);
 
         if (is_idle && clock_mono_ns() >= idle_ns) {
-            make_log_empty(store);
+            store_disk_rest(store);
             idle_ns = INT64_MAX;
         } else if (!is_idle || !has_failed(store)) {
             store_commit(store, &batch);
-            checkpoint_if_due(store);
-            idle_ns = clock_from_now_ns(CHECKPOINT_TRUNCATE_NS);
+            store_disk_tend(store);
+            if (!is_idle || (store->database.wal_used_bytes > 0 && idle_ns == INT64_MAX))
+                idle_ns = clock_from_now_ns(CHECKPOINT_TRUNCATE_NS);
         }
     }
     close_database(store);

@@ -40,9 +40,9 @@ static enum err accept(struct store *store, struct topic_append *append)
 
     if (store->closing)
         return ERR_CLOSED;
-    if (store->uncommitted_events > 0 &&
-        (store->uncommitted_bytes + work->bytes > MAX_UNCOMMITTED_BYTES ||
-         store->uncommitted_events + work->events > MAX_UNCOMMITTED_EVENTS)) {
+    if (store->appends_wait || (store->uncommitted_events > 0 &&
+                                (store->uncommitted_bytes + work->bytes > MAX_UNCOMMITTED_BYTES ||
+                                 store->uncommitted_events + work->events > MAX_UNCOMMITTED_EVENTS))) {
         store->append_refused = true;
         return ERR_FULL;
     }

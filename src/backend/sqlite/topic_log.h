@@ -120,6 +120,8 @@ enum db_result log_flush(struct store *store, struct stored_topic *topic);
 
 /* Removes rows that are no longer kept, as many as may still leave. */
 enum db_result log_trim(struct store *store, struct stored_topic *topic);
+/* Whether rows that are no longer kept are left, after a commit. */
+bool log_wants_trim(const struct stored_topic *topic);
 /* What is due without any append: rows that are too old, tables of topics that are gone, publishers
  * that were silent. At log->due_ns. */
 enum db_result log_tidy(struct store *store);

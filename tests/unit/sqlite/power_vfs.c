@@ -177,16 +177,21 @@ static int x_read(sqlite3_file *file, void *data, int size, sqlite3_int64 offset
     return is_off ? SQLITE_IOERR_READ : real_of(file)->pMethods->xRead(real_of(file), data, size, offset);
 }
 
+/* For a file that becomes so much longer. */
+static bool has_space(int64_t growth)
+{
+    return growth <= 0 || ((plan.free_bytes == 0 || all_bytes() + growth <= plan.free_bytes) &&
+                           (!plan.find_free || growth <= plan.find_free()));
+}
+
 static int x_write(sqlite3_file *file, const void *data, int size, sqlite3_int64 offset)
 {
     struct image *image = file_of(file)->image;
 
     if (!power_is_on())
         return SQLITE_IOERR_WRITE;
-    if (plan.free_bytes > 0 && offset + size > image->size &&
-        all_bytes() + offset + size - image->size > plan.free_bytes) {
+    if (!has_space(offset + size - image->size))
         return plan.write_errno ? SQLITE_IOERR_WRITE : SQLITE_FULL;
-    }
     image_note(image, false, offset, data, (size_t)size);
     return real_of(file)->pMethods->xWrite(real_of(file), data, size, offset);
 }

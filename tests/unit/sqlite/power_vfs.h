@@ -15,12 +15,13 @@
 
 /* What the VFS does wrong. Zeroed: nothing. Calls that change something are numbered from 1. */
 struct power_plan {
-    unsigned off_at;       /* this call and all later ones of any kind fail */
-    unsigned fail_sync_at; /* the n-th xSync fails, and forgets what it should have written */
-    int64_t free_bytes;    /* writes that make files longer than that together fail; 0: no bound */
-    int write_errno;       /* with free_bytes: the errno of that write. 0: SQLITE_FULL */
-    bool no_sync;          /* a disk that lies: xSync does nothing */
-    bool block_sync;       /* xSync waits for power_release_sync() */
+    unsigned off_at;            /* this call and all later ones of any kind fail */
+    unsigned fail_sync_at;      /* the n-th xSync fails, and forgets what it should have written */
+    int64_t free_bytes;         /* writes that make files longer than that together fail; 0: no bound */
+    int64_t (*find_free)(void); /* writes that make a file longer by more than that fail; may be NULL */
+    int write_errno;            /* with these two: the errno of that write. 0: SQLITE_FULL */
+    bool no_sync;               /* a disk that lies: xSync does nothing */
+    bool block_sync;            /* xSync waits for power_release_sync() */
 };
 
 /* Puts the VFS in front, as the default one. Idempotent. */

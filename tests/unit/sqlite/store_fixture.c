@@ -34,7 +34,9 @@ enum err fixture_open(struct store_fixture *fixture)
     const struct store_params params = {.path = fixture->path,
                                         .timeout_ns = fixture->timeout_ns,
                                         .max_waiting = fixture->max_waiting,
-                                        .max_waiting_bytes = 1u << 20};
+                                        .max_waiting_bytes = 1u << 20,
+                                        .ballast_bytes = fixture->ballast_bytes,
+                                        .max_wal_bytes = fixture->max_wal_bytes};
 
     return store_open(fixture->loop, &params, &fixture->store, &fixture->refusal);
 }
@@ -62,9 +64,10 @@ void fixture_reopen(struct store_fixture *fixture)
 
 void fixture_fini(struct store_fixture *fixture)
 {
-    static const char *const names[] = {"store.db",           "store.db-wal",          "store.db-shm",
-                                        "store.lock",         "store.db.draft",        "store.db.draft-wal",
-                                        "store.db.draft-shm", "store.db.draft-journal"};
+    static const char *const names[] = {"store.db",           "store.db-wal",           "store.db-shm",
+                                        "store.lock",         "store.db.draft",         "store.db.draft-wal",
+                                        "store.db.draft-shm", "store.db.draft-journal", "store.ballast",
+                                        "backup.tmp"};
 
     fixture_close(fixture);
     loop_free(fixture->loop);

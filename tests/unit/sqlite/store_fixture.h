@@ -15,6 +15,7 @@ struct store_fixture {
     char path[96];
     int64_t timeout_ns;
     uint32_t max_waiting;
+    int64_t ballast_bytes, max_wal_bytes;
 };
 
 /* One operation with copies of its texts, and what became of it. */

@@ -69,9 +69,11 @@ Test(bad_disk, the_first_failed_sync_is_final)
     cr_assert_geq(failed, 2u, "the two commits have a sync each");
 }
 
-static void expect_full(const char *code)
+/* The log is full, and a checkpoint makes it empty: one change is refused, and then the store goes
+ * on by itself. test_disk_full.c has a disk that stays full. */
+static void expect_full(void)
 {
-    char value[32];
+    char value[32], expected[64];
     enum store_outcome outcome = STORE_DONE;
     unsigned i = 0;
 
@@ -80,14 +82,10 @@ static void expect_full(const char *code)
         outcome = put(&fixture, "a", value);
     }
     cr_assert_eq(outcome, STORE_DISK_FULL);
-    cr_assert_eq(store_health(fixture.store).state, STORE_IS_FULL);
-    cr_assert_str_eq(store_health(fixture.store).code, code);
-    cr_assert_eq(put(&fixture, "b", "x"), STORE_DISK_FULL, "it is tried again");
-    power_plan_change(&(struct power_plan){.off_at = 0});
-    cr_assert_eq(put(&fixture, "c", "y"), STORE_DONE, "there is space again");
+    cr_assert_eq(put(&fixture, "c", "y"), STORE_DONE, "the log was made empty");
     cr_assert_eq(store_health(fixture.store).state, STORE_HEALTHY);
+    power_plan_change(&(struct power_plan){.off_at = 0});
     fixture_reopen(&fixture);
-    char expected[64];
     snprintf(expected, sizeof(expected), "a=%u c=y", i - 2);
     cr_assert_str_eq(fixture_records(&fixture), expected);
 }
@@ -96,7 +94,7 @@ Test(bad_disk, a_full_disk_is_not_final_and_loses_nothing)
 {
     fixture_expect_open(&fixture);
     power_plan_change(&(struct power_plan){.free_bytes = 300000});
-    expect_full("SQLITE_FULL");
+    expect_full();
 }
 
 /* Beyond a quota a write fails as if the disk were broken. */
@@ -104,7 +102,7 @@ Test(bad_disk, a_full_quota_is_not_final_either)
 {
     fixture_expect_open(&fixture);
     power_plan_change(&(struct power_plan){.free_bytes = 300000, .write_errno = EDQUOT});
-    expect_full("SQLITE_IOERR_WRITE");
+    expect_full();
 }
 
 Test(bad_disk, another_error_of_a_write_is_final)
