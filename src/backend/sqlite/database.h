@@ -102,6 +102,9 @@ enum db_result database_check_places(struct database *database);
  * file of that name is a whole store, whenever the process was killed. */
 MUST_CHECK bool database_create(const struct state_dir *dir, struct refusal *refusal);
 
+/* In a transaction: gives the store another uuid. */
+enum db_result database_new_uuid(struct database *database);
+
 /* ---- database.c ---- */
 
 /* Sets settings of the connection that SQLite has no pragma for, and the pragmas, and reads these

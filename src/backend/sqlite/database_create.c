@@ -16,15 +16,30 @@ static const char *const begin[] = {
     "BEGIN IMMEDIATE",
 };
 
-static enum db_result fill_meta(struct database *draft)
+static bool make_uuid(char uuid[STORE_UUID_CAPACITY])
 {
     uint8_t random[(STORE_UUID_CAPACITY - 1) / 2];
-    char uuid[STORE_UUID_CAPACITY], sql[512];
 
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
-        return database_failed(draft, SQLITE_IOERR, "get a random number");
+        return false;
     for (size_t i = 0; i < sizeof(random); i++)
         snprintf(uuid + 2 * i, 3, "%02x", random[i]);
+    return true;
+}
+
+enum db_result database_new_uuid(struct database *database)
+{
+    if (!make_uuid(database->uuid))
+        return database_failed(database, SQLITE_IOERR, "get a random number");
+    return meta_set(database, "uuid", database->uuid);
+}
+
+static enum db_result fill_meta(struct database *draft)
+{
+    char uuid[STORE_UUID_CAPACITY], sql[512];
+
+    if (!make_uuid(uuid))
+        return database_failed(draft, SQLITE_IOERR, "get a random number");
     snprintf(sql, sizeof(sql),
              "INSERT INTO meta VALUES('uuid', '%s'), ('schema', '%d'), ('mark', 'clean'), ('boot', ''),"
              " ('created', '%" PRId64 "'), ('opened', '0'), ('topic_id', '0')",

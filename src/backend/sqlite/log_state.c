@@ -45,6 +45,7 @@ void stored_topic_free(struct stored_topic *topic)
         return;
     finalize(topic);
     row_builder_fini(&topic->builder);
+    free(topic->ancestors);
     free(topic);
 }
 

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "backend/sqlite/backup_job.h"
 #include "backend/sqlite/ballast.h"
 #include "backend/sqlite/database.h"
 #include "backend/sqlite/readers.h"
@@ -58,6 +59,7 @@ struct store {
     void *appeared_arg;
 
     struct readers readers;
+    struct backup_job backup;
 
     bool has_thread;
     pthread_t thread;

@@ -1,9 +1,11 @@
 /* store_open.c - the beginning and the end of a store. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "backend/sqlite/record_table.h"
 #include "backend/sqlite/store_internal.h"
+#include "backend/sqlite/topic_lineage.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/threads.h"
@@ -74,9 +76,11 @@ enum err store_open(struct loop *loop, const struct store_params *params, struct
     const bool is_ours = state_dir_open(params->path, &store->dir, refusal);
     if (is_ours)
         store_disk_init(store);
-    if (!is_ours || !database_open(&store->database, &store->dir, refusal) ||
-        !log_open(&store->database, &store->log, refusal) || !database_mark_open(&store->database, refusal) ||
-        !start(store, refusal)) {
+    if (!is_ours || !backup_remove_files(&store->dir, refusal) ||
+        !database_open(&store->database, &store->dir, refusal) ||
+        !log_open(&store->database, &store->log, refusal) ||
+        !lineage_renew(&store->database, &store->log, refusal) ||
+        !database_mark_open(&store->database, refusal) || !start(store, refusal)) {
         log_fini(&store->log);
         (void)database_close(&store->database, false);
         store_free(store);
@@ -125,14 +129,16 @@ bool store_stop(struct store *store, int64_t max_ns)
 
 bool store_is_idle(const struct store *store)
 {
-    return list_empty(&store->in_flight);
+    return list_empty(&store->in_flight) && !store->backup.backup;
 }
 
 void store_free(struct store *store)
 {
     if (!store)
         return;
-    CHECK(!store->has_thread && list_empty(&store->in_flight));
+    CHECK(!store->has_thread && store_is_idle(store));
+    if (store->backup.state == BACKUP_HELD)
+        (void)unlink(store->backup.path);
     timer_stop(&store->deadline);
     state_dir_close(&store->dir);
     readers_fini(&store->readers);

@@ -37,7 +37,7 @@ static void gather(struct store *store, struct list *batch)
 static bool next_batch(struct store *store, struct list *batch, int64_t idle_ns)
 {
     pthread_mutex_lock(&store->lock);
-    while (list_empty(&store->waiting) && !store->closing &&
+    while (list_empty(&store->waiting) && !store->closing && !backup_is_copying(store) &&
            cond_wait_until(&store->changed, &store->lock, idle_ns)) {
     }
     gather(store, batch);
@@ -61,6 +61,7 @@ static void close_database(struct store *store)
 {
     const bool failed_before = has_failed(store);
 
+    backup_abort(store);
     readers_stop(&store->readers);
     log_fini(&store->log);
     /* what stands in a log that has no name any more is brought into the file */
@@ -86,12 +87,13 @@ void *store_thread(void *ctx)
         if (is_idle && clock_mono_ns() >= idle_ns) {
             store_disk_rest(store);
             idle_ns = INT64_MAX;
-        } else if (!is_idle || !has_failed(store)) {
+        } else if (!is_idle || due_ns(store) <= clock_mono_ns()) {
             store_commit(store, &batch);
             store_disk_tend(store);
             if (!is_idle || (store->database.wal_used_bytes > 0 && idle_ns == INT64_MAX))
                 idle_ns = clock_from_now_ns(CHECKPOINT_TRUNCATE_NS);
         }
+        backup_turn(store);
     }
     close_database(store);
     pthread_mutex_lock(&store->lock);

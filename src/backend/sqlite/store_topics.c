@@ -101,7 +101,9 @@ static struct topic_info info_of(const struct stored_topic *topic)
                                .first_seq = topic->kept.first_seq,
                                .next_seq = topic->kept.next_seq,
                                .bytes = topic->kept.end_bytes - topic->kept.first_bytes,
-                               .created_wall_ns = topic->created_ns};
+                               .created_wall_ns = topic->created_ns,
+                               .ancestors = topic->ancestors,
+                               .ancestor_count = topic->ancestor_count};
 }
 
 static void list(void *ctx, void (*each)(void *arg, const struct topic_info *info), void *arg)

@@ -39,6 +39,8 @@ struct stored_topic {
     uint64_t id, incarnation;
     struct topic_settings settings;
     int64_t created_ns;
+    struct topic_ancestor *ancestors; /* constant while the store is open */
+    uint32_t ancestor_count;
     struct log_bounds kept, next;
     bool is_touched, is_deleted; /* by the open transaction */
     bool is_changed;             /* `wanted` are its settings after the commit */

@@ -5,6 +5,7 @@
 #include "backend/sqlite/columns.h"
 #include "backend/sqlite/database_schema.h"
 #include "backend/sqlite/small_row.h"
+#include "backend/sqlite/topic_lineage.h"
 #include "backend/sqlite/topic_log.h"
 
 #define MAX_SETTINGS_BYTES 64u
@@ -70,7 +71,8 @@ enum db_result topic_update(struct database *database, const struct stored_topic
 /* ---- all of them ---- */
 
 #define SELECT_ALL                                                                                           \
-    "SELECT id, name, incarnation, settings, next_seq, end_bytes, last_ns, created, hash FROM topic"
+    "SELECT id, name, incarnation, settings, next_seq, end_bytes, last_ns, created, hash, lineage"           \
+    " FROM topic"
 
 static struct stored_topic *topic_of(const struct topic_entry *entry)
 {
@@ -112,7 +114,13 @@ static bool read_row(struct database *database, sqlite3_stmt *statement, struct 
         list_append(&log->deleted, &topic->node);
         return true;
     }
-    if (!topic || !log_add(log, topic)) {
+    const enum err err = topic ? lineage_read(topic, column_bytes(statement, 9)) : ERR_NO_MEMORY;
+    if (err == ERR_INVALID) {
+        stored_topic_free(topic);
+        return refuse(refusal, "%s: the lineage of topic %" PRIu64 " is damaged: its hash is wrong",
+                      database->path, entry.id);
+    }
+    if (err != ERR_OK || !log_add(log, topic)) {
         stored_topic_free(topic);
         return refuse(refusal, "%s: no memory", database->path);
     }
