@@ -26,16 +26,7 @@ static struct batch *make(size_t head_size, size_t capacity)
     return batch;
 }
 
-struct batch *batch_new(struct tributary_bytes producer, size_t capacity)
-{
-    struct batch *batch = make(field_size_bytes(PB_PUBLISH_STREAM_REQUEST_PRODUCER, producer.size), capacity);
-
-    if (batch)
-        field_put_bytes(batch->data, PB_PUBLISH_STREAM_REQUEST_PRODUCER, to_bytes(producer));
-    return batch;
-}
-
-struct batch *batch_new_after(struct tributary_bytes head, size_t capacity)
+struct batch *batch_new(struct tributary_bytes head, size_t capacity)
 {
     struct batch *batch = make(head.size, capacity);
 
@@ -50,6 +41,30 @@ void batch_release(struct batch *batch)
         return;
     free(batch->data);
     free(batch);
+}
+
+bool batch_is_ours(const struct batch *batch)
+{
+    return atomic_load_explicit(&batch->refs, memory_order_acquire) == 1;
+}
+
+struct batch *batch_copy(const struct batch *batch)
+{
+    struct batch *copy = make(batch->head_size, batch->size);
+
+    if (!copy)
+        return NULL;
+    memcpy(copy->data, batch->data, batch->size);
+    copy->size = batch->size;
+    copy->events = batch->events;
+    copy->first_event = batch->first_event;
+    copy->number = batch->number;
+    copy->first_number = batch->first_number;
+    copy->numbers_end = batch->numbers_end;
+    copy->unsure = batch->unsure;
+    copy->born_ns = batch->born_ns;
+    copy->queue = batch->queue;
+    return copy;
 }
 
 static bool grow(struct batch *batch, size_t min)

@@ -25,17 +25,23 @@ struct batch {
     uint32_t events;
     uint64_t first_event;     /* its number in the publisher, counted from 1 */
     uint64_t number;          /* of this message in the stream that carries it, counted from 1 */
+    uint64_t first_number;    /* of its first event, for the server (numbering.h); 0: none yet */
+    size_t numbers_end;       /* where the field with its numbers ends; 0: it has none */
+    bool unsure;              /* it was sent on a stream that was lost: the server may have it */
     int64_t born_ns;          /* when its first event came; clock_mono_ns() */
     struct send_queue *queue; /* the queue that it belongs to, in a session; NULL in a publisher */
 };
 
-/* Creates a batch that holds the producer's name and no event. `capacity` is a guess in bytes.
- * NULL: out of memory. */
-struct batch *batch_new(struct tributary_bytes producer, size_t capacity);
-
-/* The same with any encoded fields before the events. */
-struct batch *batch_new_after(struct tributary_bytes head, size_t capacity);
+/* Creates a batch that holds `head`, which is encoded fields, and no event. `capacity` is a guess
+ * in bytes. NULL: out of memory. */
+struct batch *batch_new(struct tributary_bytes head, size_t capacity);
 void batch_release(struct batch *batch); /* any thread; NULL allowed */
+
+/* Whether gRPC core holds no reference, so that the bytes may change. */
+bool batch_is_ours(const struct batch *batch);
+
+/* Returns a copy that is in no list. NULL: out of memory. */
+struct batch *batch_copy(const struct batch *batch);
 
 /* Appends an event. `size` is event_size(). False: out of memory, and nothing changed. */
 bool batch_add(struct batch *batch, const struct tributary_event *event, size_t size);

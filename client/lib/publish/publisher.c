@@ -71,10 +71,11 @@ static enum tributary_code add(struct tributary_publisher *publisher, const stru
         batch = NULL;
     }
     if (!batch) {
-        batch = batch_new(tributary_text(publisher->options.producer),
-                          MAX_OF(publisher->capacity_guess, field_size + publisher->head_size));
+        batch = batch_new((struct tributary_bytes){publisher->head.data, publisher->head.size},
+                          MAX_OF(publisher->capacity_guess, field_size + publisher->head.size));
         if (!batch)
             return TRIBUTARY_RESOURCE_EXHAUSTED;
+        batch->numbers_end = publisher->numbers_end;
         batch->first_event = publisher->stats.accepted + 1;
         batch->born_ns = clock_mono_ns();
     }

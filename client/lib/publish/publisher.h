@@ -2,12 +2,14 @@
  *
  *   publisher.c         the queue: any thread
  *   publisher_make.c    making and freeing
- *   publisher_stream.c  the call: client thread */
+ *   publisher_stream.c  the call: client thread
+ *   publisher_answer.c  what the server answers: client thread */
 #ifndef TRIBUTARY_CLIENT_PUBLISHER_H
 #define TRIBUTARY_CLIENT_PUBLISHER_H
 
 #include "client/lib/core/batch.h"
 #include "client/lib/core/client.h"
+#include "client/lib/core/numbering.h"
 #include "client/lib/core/stream.h"
 
 /*   IDLE --events--> OPEN --lost--> BACKOFF --timer--> IDLE
@@ -41,7 +43,8 @@ struct tributary_publisher {
     /* Set once. */
     struct tributary *client;
     struct tributary_publisher_options options; /* defaults filled in; owns `producer` */
-    size_t head_size;                           /* of every message: the producer's name */
+    struct buf head;    /* of every message: the producer's name, what to confirm, and the numbers */
+    size_t numbers_end; /* in `head`; 0: there are none */
 
     /* Client thread only. */
     enum publisher_state state;
@@ -54,9 +57,15 @@ struct tributary_publisher {
     struct cq_timer linger;
     uint32_t attempt;      /* since the last confirmation */
     uint64_t batch_number; /* the last one sent on this stream */
+    uint32_t unanswered;   /* messages in `sent` */
     bool connected;        /* this stream has sent a message */
     int64_t lost_ns;       /* when the last connected stream was lost; 0: none was */
-    bool loaded;           /* the last message was well filled */
+    struct numbering numbering;
+    uint64_t stream_duplicates; /* on this stream, by the newest answer */
+    bool store_fails;           /* the server cannot store; until a message is confirmed */
+    bool is_doomed;             /* the stream is being ended because of `doom`, for good */
+    struct tributary_status doom;
+    bool loaded; /* the last message was well filled */
 
     struct post work;
     struct post end;
@@ -80,6 +89,16 @@ struct tributary_publisher {
 
 /* Sets up the stream, the timers and the posts. Sends nothing yet. */
 void publisher_stream_init(struct tributary_publisher *publisher);
+
+/* Handles an answer of the server. False: it cannot be read. */
+bool publisher_answered(struct tributary_publisher *publisher, struct bytes message);
+
+/* Handles the messages that were sent on a stream that is lost: they will be sent again. */
+void publisher_requeue_sent(struct tributary_publisher *publisher);
+
+/* Reports a batch as refused, counts it and releases it. Sets the numbers of the events. */
+void publisher_refuse(struct tributary_publisher *publisher, struct batch *batch,
+                      const struct tributary_refused *refusal);
 
 /* Counts a batch as confirmed or refused, and releases it. Client thread. */
 void publisher_complete(struct tributary_publisher *publisher, struct batch *batch, bool confirmed);

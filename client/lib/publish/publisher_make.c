@@ -20,11 +20,39 @@ static const char *apply_defaults(struct tributary_publisher_options *options)
         return "batch_bytes: at most 1 MiB";
     if (options->batch_events > 65536)
         return "batch_events: at most 65536";
+    if (options->window > 65536)
+        return "window: at most 65536";
+    if (options->window == 0)
+        options->window = options->confirm == TRIBUTARY_CONFIRM_STORED ? 256 : UINT32_MAX;
     if (options->linger_ns > NS_PER_S)
         return "linger_ns: at most 1 s";
     if (options->when_full != TRIBUTARY_WHEN_FULL_WAIT && options->when_full != TRIBUTARY_WHEN_FULL_FAIL)
         return "when_full: WAIT or FAIL";
     return NULL;
+}
+
+/* Sets `head`. False: out of memory. */
+static bool write_head(struct tributary_publisher *publisher)
+{
+    uint8_t numbers[MAX_NUMBERS_SIZE];
+    const size_t size = numbering_write(&publisher->numbering, PB_PUBLISH_STREAM_REQUEST_PUBLISHER, numbers);
+    struct buf *head = &publisher->head;
+
+    if (size > 0)
+        buf_bytes(head, numbers, size);
+    publisher->numbers_end = size;
+    publisher->stats.life = size > 0 ? publisher->numbering.life : 0;
+    field_varint(head, PB_PUBLISH_STREAM_REQUEST_CONFIRM, (uint64_t)publisher->options.confirm);
+    field_text(head, PB_PUBLISH_STREAM_REQUEST_PRODUCER, publisher->options.producer);
+    return !head->broken;
+}
+
+static void discard(struct tributary_publisher *publisher, char *producer)
+{
+    if (publisher)
+        buf_fini(&publisher->head);
+    free(publisher);
+    free(producer);
 }
 
 enum tributary_code tributary_publisher_new(struct tributary *client,
@@ -36,8 +64,7 @@ enum tributary_code tributary_publisher_new(struct tributary *client,
     char *producer = strdup(options->producer ? options->producer : "");
 
     if (!publisher || !producer) {
-        free(publisher);
-        free(producer);
+        discard(publisher, producer);
         return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
     }
     publisher->client = client;
@@ -45,14 +72,18 @@ enum tributary_code tributary_publisher_new(struct tributary *client,
 
     const char *fault = apply_defaults(&publisher->options);
 
+    if (!fault)
+        fault = numbering_init(&publisher->numbering, options->confirm, &options->numbering);
     if (fault) {
-        free(publisher);
-        free(producer);
+        discard(publisher, producer);
         return status_set(status, TRIBUTARY_INVALID_ARGUMENT, fault);
     }
     publisher->options.producer = producer;
-    publisher->head_size =
-        field_size_bytes(PB_PUBLISH_STREAM_REQUEST_PRODUCER, tributary_text(producer).size);
+    publisher->options.numbering = (struct tributary_numbering){0}; /* its id is the caller's */
+    if (!write_head(publisher)) {
+        discard(publisher, producer);
+        return status_set(status, TRIBUTARY_RESOURCE_EXHAUSTED, "out of memory");
+    }
     publisher->capacity_guess = MIN_PUBLISHER_CAPACITY;
     publisher->wake = WAKE_FIRST;
     CHECK(pthread_mutex_init(&publisher->lock, NULL) == 0);
@@ -82,7 +113,6 @@ void tributary_publisher_free(struct tributary_publisher *publisher)
     pthread_cond_destroy(&publisher->space);
     pthread_cond_destroy(&publisher->changed);
     pthread_mutex_destroy(&publisher->lock);
-    free((char *)(uintptr_t)publisher->options.producer);
-    free(publisher);
+    discard(publisher, (char *)(uintptr_t)publisher->options.producer);
     atomic_fetch_sub(&client->users, 1);
 }

@@ -1,5 +1,5 @@
-/* publisher_stream.c - the call of a publisher: sends one message at a time, counts confirmations,
- * and opens a new call after a loss. Client thread.
+/* publisher_stream.c - the call of a publisher: sends one message at a time, and opens a
+ * new call after a loss. Client thread.
  *
  * DESIGN. A batch is in exactly one place: it is being filled, or it is in `queued` (publisher.c),
  * in `sent` (on this stream, not confirmed), or in `resend` (sent on a stream that was lost). Every
@@ -8,14 +8,12 @@
  * order. */
 #include "client/lib/publish/publisher.h"
 
-#include <string.h>
-
 #include "base/fsm.h"
 #include "client/lib/core/status.h"
-#include "tributary/v1/publisher.pb-c.h"
 
 #define METHOD "/tributary.v1.Publisher/PublishStream"
-#define STATUS_LIMIT_NS NS_PER_S /* for the server's status after the half-close */
+#define MEMORY_WAIT_NS (10 * NS_PER_MS) /* until memory is asked for again */
+#define STATUS_LIMIT_NS NS_PER_S        /* for the server's status after the half-close */
 
 static const struct fsm machine = {
     .name = "client.publisher",
@@ -33,34 +31,25 @@ static struct batch *first_of(struct list *list)
     return list_empty(list) ? NULL : container_of(list->next, struct batch, node);
 }
 
-static void refuse(struct tributary_publisher *publisher, struct batch *batch,
-                   const struct tributary_refused *refusal)
-{
-    struct tributary_refused refused = *refusal;
-
-    refused.first_event = batch->first_event;
-    refused.last_event = batch->first_event + batch->events - 1;
-    if (publisher->options.refused)
-        publisher->options.refused(publisher->options.ctx, &refused);
-    publisher_complete(publisher, batch, false);
-}
-
 static void refuse_all(struct tributary_publisher *publisher, const struct tributary_refused *refusal)
 {
     struct batch *batch = NULL;
 
     while ((batch = first_of(&publisher->resend)))
-        refuse(publisher, batch, refusal);
+        publisher_refuse(publisher, batch, refusal);
     while ((batch = publisher_dequeue_any(publisher)))
-        refuse(publisher, batch, refusal);
+        publisher_refuse(publisher, batch, refusal);
 }
 
 /* Refuses the batches that were without a connection for `give_up_ns`. The oldest come first, so it
  * can stop at the first one that stays. */
 static void refuse_expired(struct tributary_publisher *publisher)
 {
-    const struct tributary_refused refusal = {TRIBUTARY_UNAVAILABLE, "",
-                                              "given up: no connection for too long", 0, 0};
+    const struct tributary_refused refusal = {
+        .code = TRIBUTARY_UNAVAILABLE,
+        .reason = "",
+        .message = publisher->store_fails ? "given up: the server cannot store for too long"
+                                          : "given up: no connection for too long"};
     const int64_t limit_ns = publisher->options.give_up_ns;
     const int64_t now_ns = clock_mono_ns();
     struct batch *batch = NULL;
@@ -69,10 +58,10 @@ static void refuse_expired(struct tributary_publisher *publisher)
         return;
     while ((batch = first_of(&publisher->resend)) &&
            now_ns - MAX_OF(batch->born_ns, publisher->lost_ns) >= limit_ns)
-        refuse(publisher, batch, &refusal);
+        publisher_refuse(publisher, batch, &refusal);
     while (list_empty(&publisher->resend) && (batch = publisher_dequeue_any(publisher))) {
         if (now_ns - MAX_OF(batch->born_ns, publisher->lost_ns) >= limit_ns)
-            refuse(publisher, batch, &refusal);
+            publisher_refuse(publisher, batch, &refusal);
         else
             list_append(&publisher->resend, &batch->node);
     }
@@ -83,8 +72,11 @@ static void send(struct tributary_publisher *publisher, struct batch *batch)
 {
     batch->number = ++publisher->batch_number;
     list_append(&publisher->sent, &batch->node);
+    publisher->unanswered++;
     pthread_mutex_lock(&publisher->lock);
     publisher->stats.messages++;
+    if (publisher->numbering.on)
+        publisher->stats.life = publisher->numbering.life;
     pthread_mutex_unlock(&publisher->lock);
     stream_send(&publisher->stream, batch_slice(batch));
 }
@@ -100,9 +92,34 @@ static void open_stream(struct tributary_publisher *publisher)
         limit_ns = MIN_OF(limit_ns, give_up_ns);
     fsm_move(&machine, publisher, PUBLISHER_OPEN);
     publisher->batch_number = 0;
+    publisher->stream_duplicates = 0;
     publisher->connected = false;
     cq_timer_set(publisher->client->thread, &publisher->retry, clock_mono_ns() + limit_ns);
     stream_open(&publisher->stream, &opening);
+}
+
+/* Removes the next message that may be sent now, and numbers it. NULL: none. */
+static struct batch *next_batch(struct tributary_publisher *publisher)
+{
+    struct batch *batch = first_of(&publisher->resend);
+    struct batch *numbered = NULL;
+
+    if (publisher->unanswered >= publisher->options.window)
+        return NULL;
+    if (!numbering_may_send(&publisher->numbering, batch, publisher->unanswered == 0))
+        return NULL;
+    if (batch)
+        list_remove(&batch->node);
+    else
+        batch = publisher_dequeue(publisher);
+    if (!batch)
+        return NULL;
+    numbered = numbering_assign(&publisher->numbering, batch);
+    if (!numbered) { /* out of memory */
+        list_append(publisher->resend.next, &batch->node);
+        cq_timer_set(publisher->client->thread, &publisher->linger, clock_mono_ns() + MEMORY_WAIT_NS);
+    }
+    return numbered;
 }
 
 /* Sends the next message, if one waits and none is on its way. */
@@ -114,11 +131,7 @@ static void pump(struct tributary_publisher *publisher)
         return;
     if (publisher->state == PUBLISHER_OPEN && !stream_may_send(&publisher->stream))
         return;
-    batch = first_of(&publisher->resend);
-    if (batch)
-        list_remove(&batch->node);
-    else
-        batch = publisher_dequeue(publisher);
+    batch = next_batch(publisher);
     if (!batch)
         return;
     if (publisher->state == PUBLISHER_IDLE)
@@ -139,59 +152,13 @@ static void on_sent(struct stream *stream, bool ok)
     pump(publisher);
 }
 
-static struct batch *batch_of(struct list *node)
-{
-    return container_of(node, struct batch, node);
-}
-
-/* Refuses the messages that an answer names. The server names them in their order, so one walk
- * over `sent` finds all of them. */
-static void refuse_named(struct tributary_publisher *publisher,
-                         const Tributary__V1__PublishStreamResponse *answer)
-{
-    struct list *node = publisher->sent.next;
-    uint64_t latest = 0;
-
-    for (size_t i = 0; i < answer->n_refused; i++) {
-        const Tributary__V1__PublishStreamResponse__Refused *refused = answer->refused[i];
-        const struct tributary_refused refusal = {(enum tributary_code)refused->code, refused->reason,
-                                                  refused->message, 0, 0};
-
-        if (refused->batch < latest)
-            node = publisher->sent.next;
-        latest = refused->batch;
-        while (node != &publisher->sent && batch_of(node)->number < refused->batch)
-            node = node->next;
-        if (node == &publisher->sent)
-            continue;
-        struct batch *batch = batch_of(node);
-        if (batch->number != refused->batch)
-            continue;
-        node = node->next;
-        refuse(publisher, batch, &refusal);
-    }
-}
-
 static void on_answer(struct stream *stream, struct bytes message)
 {
     struct tributary_publisher *publisher = container_of(stream, struct tributary_publisher, stream);
-    Tributary__V1__PublishStreamResponse *answer =
-        tributary__v1__publish_stream_response__unpack(NULL, message.size, message.data);
-    struct batch *batch = NULL;
 
-    if (!answer) {
+    if (!publisher_answered(publisher, message))
         stream_cancel(stream, TRIBUTARY_INTERNAL, "an answer of the server cannot be read");
-        return;
-    }
-    publisher->attempt = 0;
-    refuse_named(publisher, answer);
-    pthread_mutex_lock(&publisher->lock);
-    publisher->stats.epoch = answer->epoch;
-    publisher->stats.last_sequence = answer->last_sequence;
-    pthread_mutex_unlock(&publisher->lock);
-    while ((batch = first_of(&publisher->sent)) && batch->number <= answer->confirmed_batch)
-        publisher_complete(publisher, batch, true);
-    tributary__v1__publish_stream_response__free_unpacked(answer, NULL);
+    pump(publisher);
 }
 
 /* The last use of the publisher on the client thread. After the unlock it may be freed. */
@@ -207,8 +174,9 @@ static void release(struct tributary_publisher *publisher)
 
 static void close_down(struct tributary_publisher *publisher)
 {
-    const struct tributary_refused refusal = {TRIBUTARY_CANCELLED, "",
-                                              "the publisher was freed before it was confirmed", 0, 0};
+    const struct tributary_refused refusal = {.code = TRIBUTARY_CANCELLED,
+                                              .reason = "",
+                                              .message = "the publisher was freed before it was confirmed"};
 
     /* First, because refused() may publish: what it adds would be refused again, without end. */
     pthread_mutex_lock(&publisher->lock);
@@ -224,7 +192,8 @@ static void close_down(struct tributary_publisher *publisher)
 
 static void fail(struct tributary_publisher *publisher, const struct tributary_status *status)
 {
-    const struct tributary_refused refusal = {status->code, status->reason, status->message, 0, 0};
+    const struct tributary_refused refusal = {
+        .code = status->code, .reason = status->reason, .message = status->message};
 
     fsm_move(&machine, publisher, PUBLISHER_FAILED);
     pthread_mutex_lock(&publisher->lock);
@@ -239,7 +208,7 @@ static void back_off(struct tributary_publisher *publisher, const struct tributa
     const int64_t retry_ns = client_backoff_ns(publisher->client, publisher->attempt++);
 
     fsm_move(&machine, publisher, PUBLISHER_BACKOFF);
-    if (publisher->connected)
+    if (publisher->connected && !publisher->store_fails)
         publisher->lost_ns = clock_mono_ns();
     publisher->connected = false;
     pthread_mutex_lock(&publisher->lock);
@@ -254,18 +223,14 @@ static void back_off(struct tributary_publisher *publisher, const struct tributa
 static void on_ended(struct stream *stream, const struct tributary_status *status)
 {
     struct tributary_publisher *publisher = container_of(stream, struct tributary_publisher, stream);
-    struct batch *batch = NULL;
 
     cq_timer_stop(publisher->client->thread, &publisher->retry);
     cq_timer_stop(publisher->client->thread, &publisher->linger);
-    /* From the back, so that they stand in their order before what `resend` holds already. */
-    while (!list_empty(&publisher->sent)) {
-        batch = container_of(publisher->sent.prev, struct batch, node);
-        list_remove(&batch->node);
-        list_append(publisher->resend.next, &batch->node);
-    }
+    publisher_requeue_sent(publisher);
     if (publisher->state == PUBLISHER_CLOSING)
         close_down(publisher);
+    else if (publisher->is_doomed)
+        fail(publisher, &publisher->doom);
     else if (status->code == TRIBUTARY_OK || status_is_retryable(status))
         back_off(publisher, status);
     else

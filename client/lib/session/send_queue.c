@@ -93,7 +93,7 @@ static struct batch *begin_message(struct send_queue *queue, size_t min)
     uint8_t head[MAX_SEND_QUEUE_HEAD];
     const size_t size = session_write_head(head, queue->id);
     struct batch *batch =
-        batch_new_after((struct tributary_bytes){head, size}, MAX_OF(queue->capacity_guess, size + min));
+        batch_new((struct tributary_bytes){head, size}, MAX_OF(queue->capacity_guess, size + min));
 
     if (batch) {
         batch->queue = queue;
@@ -179,7 +179,7 @@ bool send_queue_end(struct tributary_session *session, struct send_queue *queue,
     (void)session;
     session_write_end(&request, queue->id, code, message);
     if (!request.broken)
-        batch = batch_new_after((struct tributary_bytes){request.data, request.size}, 0);
+        batch = batch_new((struct tributary_bytes){request.data, request.size}, 0);
     buf_fini(&request);
     if (!batch)
         return false;

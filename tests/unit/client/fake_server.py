@@ -8,7 +8,8 @@ ADDRESS is 127.0.0.1:0 unless it is given. The port is printed as the first line
 The name of a producer selects a fault: `refuse-...` has every batch refused, `lose-...` has its
 call end with UNAVAILABLE, INTERNAL or UNKNOWN at each third batch, which stays unconfirmed,
 `hold-...` gets no confirmation, `never` is refused for good at its third batch, `heap-...` has the
-events of three batches sent in one message. A subscription named `silent` gets one batch and then
+events of three batches sent in one message. `store-...` stands for a stored topic: fake_store.py has
+its faults. A subscription named `silent` gets one batch and then
 nothing. One named `forgetful` is lost at once, and its resume token is refused then; `tokenless` is
 lost at once and has none.
 """
@@ -51,6 +52,7 @@ from tributary.v1 import (
 )
 
 shutil.rmtree(out)
+import fake_store
 
 health = grpc.method_handlers_generic_handler(
     "grpc.health.v1.Health",
@@ -85,6 +87,7 @@ class Hub:
 
 
 hub = Hub()
+store = fake_store.Store()
 
 # Proxies make INTERNAL and UNKNOWN of a lost connection.
 lost_codes = itertools.cycle(
@@ -98,6 +101,9 @@ class Publisher(publisher_pb2_grpc.PublisherServicer):
         for request in requests:
             number += 1
             name = name or request.producer or "anonymous"
+            if name.startswith("store"):
+                yield from store.stream(name, itertools.chain((request,), requests), context)
+                return
             if name.startswith("hold"):
                 continue
             answer = publisher_pb2.PublishStreamResponse(confirmed_batch=number, epoch=hub.epoch)
@@ -140,6 +146,9 @@ class Subscriber(subscriber_pb2_grpc.SubscriberServicer):
     def Subscribe(self, request, context):
         if request.name in ("forgetful", "tokenless"):
             yield from self.begin_and_lose(request, context)
+        if request.name.startswith("store"):
+            yield from store.read(request.name)
+            return
         if not request.selectors:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "selectors: a value is missing")
         mine, name = queue.Queue(), "s%d" % time.time_ns()

@@ -7,6 +7,7 @@
 
 #include "client/lib/core/batch.h"
 #include "client/lib/core/encode.h"
+#include "client/lib/core/numbering.h"
 #include "tributary/tributary.h"
 #include "event/framing.h"
 #include "tributary/v1/publisher.pb-c.h"
@@ -27,6 +28,19 @@ static const char *fault_of(const struct tributary_event *event)
 
     cr_assert_eq(size, !fault ? event_size(event) : SIZE_MAX);
     return fault;
+}
+
+/* A batch with a producer's name before its events. */
+static struct batch *batch_of(const char *producer)
+{
+    struct buf head = {0};
+
+    field_text(&head, PB_PUBLISH_STREAM_REQUEST_PRODUCER, producer);
+
+    struct batch *batch = batch_new((struct tributary_bytes){head.data, head.size}, 0);
+
+    buf_fini(&head);
+    return batch;
 }
 
 static Tributary__V1__PublishStreamRequest *decode(const struct batch *batch)
@@ -55,7 +69,7 @@ Test(client_encode, every_field_is_read_back_by_protobuf_c)
         .expires_unix_nano = 2,
         .deliver_after_unix_nano = 0x0102030405060708,
     };
-    struct batch *batch = batch_new(tributary_text("me"), 0);
+    struct batch *batch = batch_of("me");
 
     cr_assert(batch_add(batch, &event, event_size(&event)));
 
@@ -99,7 +113,7 @@ Test(client_encode, sizes_around_the_length_of_a_length_are_exact)
 
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
         const struct tributary_event event = {.data = {data, sizes[i]}};
-        struct batch *batch = batch_new(tributary_text(NULL), 0);
+        struct batch *batch = batch_of(NULL);
 
         cr_assert(batch_add(batch, &event, event_size(&event)));
         cr_assert_eq(batch->size, event_field_size(event_size(&event)));
@@ -115,7 +129,7 @@ Test(client_encode, sizes_around_the_length_of_a_length_are_exact)
 
 Test(client_encode, a_batch_holds_every_event_in_order)
 {
-    struct batch *batch = batch_new(tributary_text("p"), 0);
+    struct batch *batch = batch_of("p");
     char key[16];
 
     for (int i = 0; i < 1000; i++) {
@@ -217,7 +231,7 @@ Test(client_encode, the_server_accepts_what_is_accepted_here)
                                           .header_count = 2,
                                           .expires_unix_nano = 1,
                                           .data = {"\xff", 1}};
-    struct batch *batch = batch_new(tributary_text("me"), 0);
+    struct batch *batch = batch_of("me");
     struct framing_scan scan = {0};
     struct fault fault;
 
@@ -229,4 +243,68 @@ Test(client_encode, the_server_accepts_what_is_accepted_here)
     cr_assert_eq(scan.count, 1);
     framing_fini(&scan);
     batch_release(batch);
+}
+
+/* The numbers stand before the events, and are set when the message is sent. */
+Test(client_encode, numbers_are_read_back_by_protobuf_c)
+{
+    const struct tributary_event event = {.data = {"abc", 3}};
+    struct numbering numbering;
+    uint8_t head[MAX_NUMBERS_SIZE];
+    uint8_t id[MAX_PUBLISHER_ID];
+
+    memset(id, 'i', sizeof(id));
+    for (size_t size = 0; size <= sizeof(id); size += 16) {
+        const struct tributary_numbering options = {.id = {id, size}, .life = 9, .first_number = 41};
+
+        cr_assert_null(numbering_init(&numbering, TRIBUTARY_CONFIRM_STORED, &options));
+
+        const size_t head_size = numbering_write(&numbering, PB_PUBLISH_STREAM_REQUEST_PUBLISHER, head);
+        struct batch *batch = batch_new((struct tributary_bytes){head, head_size}, 0);
+
+        cr_assert(head_size <= sizeof(head));
+        batch->numbers_end = head_size;
+        cr_assert(batch_add(batch, &event, event_size(&event)));
+        cr_assert_eq(numbering_assign(&numbering, batch), batch);
+
+        Tributary__V1__PublishStreamRequest *request = decode(batch);
+
+        cr_assert_eq(request->publisher->id.len, size == 0 ? 16 : size);
+        cr_assert_eq(request->publisher->first_number, 41);
+        cr_assert_eq(request->publisher->life, 9);
+        cr_assert_eq(request->n_events, 1);
+        cr_assert_eq(numbering.next, 42);
+        tributary__v1__publish_stream_request__free_unpacked(request, NULL);
+        batch_release(batch);
+    }
+}
+
+/* gRPC core may still read the bytes of an earlier attempt. */
+Test(client_encode, a_message_that_is_still_read_is_copied_before_its_numbers_change)
+{
+    const struct tributary_event event = {.data = {"abc", 3}};
+    struct numbering numbering;
+    uint8_t head[MAX_NUMBERS_SIZE];
+
+    cr_assert_null(
+        numbering_init(&numbering, TRIBUTARY_CONFIRM_STORED, &(struct tributary_numbering){.life = 9}));
+
+    const size_t head_size = numbering_write(&numbering, PB_PUBLISH_STREAM_REQUEST_PUBLISHER, head);
+    struct batch *batch = batch_new((struct tributary_bytes){head, head_size}, 0);
+
+    batch->numbers_end = head_size;
+    cr_assert(batch_add(batch, &event, event_size(&event)));
+
+    grpc_slice slice = batch_slice(batch);
+    struct batch *copy = numbering_assign(&numbering, batch);
+
+    cr_assert_neq(copy, batch);
+    Tributary__V1__PublishStreamRequest *request = decode(copy);
+
+    cr_assert_eq(request->publisher->first_number, 1);
+    cr_assert_eq(request->n_events, 1);
+    cr_assert_eq(copy->events, 1);
+    tributary__v1__publish_stream_request__free_unpacked(request, NULL);
+    batch_release(copy);
+    grpc_slice_unref(slice);
 }

@@ -5,12 +5,16 @@
  * every message until the server confirms it. When the connection is lost, it connects again, with
  * growing pauses, and sends all unconfirmed messages once more.
  *
- * Delivery is *at least once*. The server may have received a message whose confirmation was lost
+ * With `confirm` STORED delivery is *exactly once*: confirm.h says what it needs. Otherwise it is
+ * *at least once*. The server may have received a message whose confirmation was lost
  * with the connection. The events of such a message arrive twice, under new sequence numbers. Set
  * `event.id` if your consumers must recognise them. A publisher keeps the order of its events. */
 #ifndef TRIBUTARY_PUBLISH_H
 #define TRIBUTARY_PUBLISH_H
 
+#include <stdbool.h>
+
+#include "confirm.h"
 #include "event.h"
 #include "export.h"
 #include "status.h"
@@ -35,6 +39,9 @@ struct tributary_refused {
     /* Events are numbered from 1, in the order in which they were accepted. */
     uint64_t first_event;
     uint64_t last_event;
+    /* They were sent, and that attempt was not answered: the server may have accepted them. False:
+     * it has not. */
+    bool outcome_unknown;
 };
 
 struct tributary_publisher_options {
@@ -50,14 +57,20 @@ struct tributary_publisher_options {
     uint32_t batch_events; /* 0: 4096; at most 65536 */
     /* how long a small message waits for more events, under load only; 0: 1 ms; at most 1 s */
     int64_t linger_ns;
-    /* an unconfirmed event is refused after this long without a connection; 0: 60 s;
-     * TRIBUTARY_NONE: never */
+    /* an unconfirmed event is refused after this long without a connection, or without a store that
+     * works; 0: 60 s; TRIBUTARY_NONE: never */
     int64_t give_up_ns;
+    /* how many messages may be sent and not confirmed; 0: 256 with `confirm` STORED, else as many
+     * as the queue holds; at most 65536 */
+    uint32_t window;
+    enum tributary_confirm confirm; /* the default leaves it to the server */
+    struct tributary_numbering numbering;
     enum tributary_when_full when_full; /* the default is WAIT */
     int64_t wait_timeout_ns;            /* 0 or TRIBUTARY_NONE: no limit */
 
     /* Callbacks, on the client thread. Each may be NULL. */
     void (*refused)(void *ctx, const struct tributary_refused *refused);
+    void (*confirmed)(void *ctx, const struct tributary_confirmed *confirmed);
     /* The connection was lost or could not be made. The events stay in the queue. The publisher
      * tries again after `retry_ns`. */
     void (*interrupted)(void *ctx, const struct tributary_status *status, int64_t retry_ns);
@@ -74,6 +87,8 @@ struct tributary_publisher_stats {
     uint64_t reconnects;    /* lost connections so far */
     uint64_t epoch;         /* the producer's, by the newest answer of the server; 0: not known yet */
     uint64_t last_sequence; /* of the newest confirmed event, by the newest answer */
+    uint64_t duplicates;    /* confirmed events that had been stored before */
+    uint64_t life;          /* of the numbers; 0: without numbers */
 };
 
 /* Creates a publisher. It copies everything in `options`.
