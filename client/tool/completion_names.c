@@ -27,6 +27,7 @@ struct names {
 
 static const char producers[] = "producers";
 static const char topics[] = "topics";
+static const char stored_topics[] = "stored-topics";
 static const char subscriptions[] = "subscriptions";
 
 const char *completion_kind_of_option(const struct option *option)
@@ -46,6 +47,8 @@ const char *completion_kind_of_arguments(const struct verb *verb)
         return subscriptions;
     if (strcmp(verb->name, "producers add") == 0)
         return NULL; /* its name is new */
+    if (strncmp(verb->name, "topics ", strlen("topics ")) == 0)
+        return strcmp(verb->name, "topics create") == 0 ? NULL : stored_topics;
     if (strstr(verb->arguments, "PRODUCER") ||
         (verb->arguments[0] != '\0' && strncmp(verb->name, "producers ", strlen("producers ")) == 0))
         return producers;
@@ -89,6 +92,11 @@ static void on_topics(void *ctx, const struct tributary_producer *producer)
         put(ctx, producer->topics[i]);
 }
 
+static void on_topic(void *ctx, const struct tributary_topic *topic)
+{
+    put(ctx, topic->name);
+}
+
 static void on_subscription(void *ctx, const struct tributary_subscription *subscription)
 {
     put(ctx, subscription->id);
@@ -105,33 +113,54 @@ static void pattern_of(const char *beginning, char *pattern, size_t capacity)
     }
 }
 
+static void list_subscriptions(struct tributary *client, struct names *names)
+{
+    const struct tributary_subscriptions_query query = {
+        .timeout_ns = DEADLINE_NS, .each = on_subscription, .ctx = names};
+
+    tributary_subscriptions(client, &query, NULL);
+}
+
+static void list_topics(struct tributary *client, const char *pattern, struct names *names)
+{
+    const struct tributary_topics_query query = {
+        .pattern = pattern, .timeout_ns = DEADLINE_NS, .each = on_topic, .ctx = names};
+
+    tributary_topics(client, &query, NULL);
+}
+
+static void list_producers(struct tributary *client, const char *pattern, bool is_topics, struct names *names)
+{
+    const struct tributary_producers_query query = {.pattern = is_topics ? NULL : pattern,
+                                                    .timeout_ns = DEADLINE_NS,
+                                                    .each = is_topics ? on_topics : on_producer,
+                                                    .ctx = names};
+
+    tributary_producers(client, &query, NULL);
+}
+
+/* Without an answer there are no names. */
 int completion_names(const struct verb *verb, struct common *common, const char *kind, const char *beginning)
 {
-    const bool is_topics = strcmp(kind, topics) == 0;
+    const bool is_topics = strcmp(kind, topics) == 0, is_stored = strcmp(kind, stored_topics) == 0;
+    const bool is_subscriptions = strcmp(kind, subscriptions) == 0;
     struct names names = {.beginning = beginning};
     struct tributary *client = NULL;
     char pattern[MAX_PATTERN];
 
-    if (!is_topics && strcmp(kind, producers) != 0 && strcmp(kind, subscriptions) != 0)
-        return cli_wrong(verb, "names of what: producers, topics or subscriptions?");
+    if (!is_topics && !is_stored && !is_subscriptions && strcmp(kind, producers) != 0)
+        return cli_wrong(verb, "names of what: producers, topics, stored-topics or subscriptions?");
     end_in_time();
     common->connect_timeout_ns = DEADLINE_NS;
     if (link_connect(verb, common, &client) != EXITS_OK)
         return EXITS_USAGE;
     pattern_of(beginning, pattern, sizeof(pattern));
-    if (strcmp(kind, subscriptions) == 0) {
-        const struct tributary_subscriptions_query query = {
-            .timeout_ns = DEADLINE_NS, .each = on_subscription, .ctx = &names};
-
-        tributary_subscriptions(client, &query, NULL); /* without an answer there are no names */
-    } else {
-        const struct tributary_producers_query query = {.pattern = is_topics ? NULL : pattern,
-                                                        .timeout_ns = DEADLINE_NS,
-                                                        .each = is_topics ? on_topics : on_producer,
-                                                        .ctx = &names};
-
-        tributary_producers(client, &query, NULL);
-    }
+    if (is_subscriptions)
+        list_subscriptions(client, &names);
+    if (is_topics || is_stored)
+        list_topics(client, pattern, &names);
+    if (!is_subscriptions && !is_stored)
+        list_producers(client, pattern, is_topics, &names);
     tributary_free(client);
     return EXITS_OK;
 }

@@ -20,6 +20,11 @@ extern const struct verb verb_subs_ls;          /* subs.c */
 extern const struct verb verb_subs_kick;        /* subs.c */
 extern const struct verb verb_why;              /* why.c */
 extern const struct verb verb_top;              /* top.c */
+extern const struct verb verb_topics_create;    /* topics_edit.c */
+extern const struct verb verb_topics_ls;        /* topics.c */
+extern const struct verb verb_topics_info;      /* topics.c */
+extern const struct verb verb_topics_update;    /* topics_edit.c */
+extern const struct verb verb_topics_rm;        /* topics_edit.c */
 extern const struct verb verb_batch_work;       /* batch_work.c */
 extern const struct verb verb_batch_run;        /* batch_run.c */
 extern const struct verb verb_batch_watch;      /* batch_watch.c */

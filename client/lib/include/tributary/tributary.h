@@ -9,6 +9,7 @@
  *   admin.h          ask the server about itself and about producers
  *   endpoint.h       add producers that the server dials
  *   store.h          what a server keeps on the disk
+ *   topics.h         stored topics: make, change, delete and list them
  *   subscriptions.h  list and end the subscriptions of others
  *   changes.h        hear of producers and subscriptions as they come, change and go
  *   drain.h          end the server gently
@@ -113,6 +114,7 @@ TRIBUTARY_API void tributary_free(struct tributary *client);
 #include "subscribe.h"
 #include "reader.h"
 #include "subscriptions.h"
+#include "topics.h"
 #include "changes.h"
 #include "drain.h"
 #include "explain.h"
