@@ -17,6 +17,8 @@
 
 #define DRAIN_NS (5 * NS_PER_S) /* the longest wait for confirmations after a signal */
 #define MAX_TEXTS 1000
+#define NOT_CHOSEN UINT32_MAX
+#define MAX_PUBLISHER_ID_BYTES 64u
 
 struct settings {
     struct common common;
@@ -25,6 +27,9 @@ struct settings {
     struct registration_params registration;
     struct source_params source;
     bool jsonl, ignores_unknown, quiet;
+    unsigned confirm; /* NOT_CHOSEN: not given */
+    const char *publisher;
+    uint64_t life, first_number;
     int64_t for_ns;
 };
 
@@ -54,6 +59,32 @@ static void publish_texts(struct pub *pub)
 static bool is_chosen(const struct registration_params *params)
 {
     return params->on_duplicate != REGISTRATION_DEFAULT || params->handover != REGISTRATION_DEFAULT;
+}
+
+/* How events are confirmed and numbered. Returns EXITS_OK, or EXITS_USAGE after cli_wrong(). */
+static int publisher_fill(const struct verb *verb, struct pub *pub)
+{
+    const struct settings *settings = pub->settings;
+    struct sink *sink = &pub->sink;
+    const bool numbered = settings->publisher || settings->life > 0 || settings->first_number > 0;
+
+    sink->confirm = settings->confirm == NOT_CHOSEN
+                        ? numbered ? TRIBUTARY_CONFIRM_STORED : TRIBUTARY_CONFIRM_DEFAULT
+                        : (enum tributary_confirm)(settings->confirm + TRIBUTARY_CONFIRM_RECEIVED);
+    sink->numbering = (struct tributary_numbering){.id = tributary_text(settings->publisher),
+                                                   .life = settings->life,
+                                                   .first_number = settings->first_number};
+    if (settings->registration.name && (settings->confirm != NOT_CHOSEN || numbered))
+        return cli_wrong(verb, "--name excludes --confirm, --publisher, --life and --first-number");
+    if (numbered && sink->confirm != TRIBUTARY_CONFIRM_STORED)
+        return cli_wrong(verb, "--publisher, --life and --first-number need --confirm stored");
+    if (!settings->publisher && (settings->life > 0 || settings->first_number > 0))
+        return cli_wrong(verb, "--life and --first-number belong to --publisher");
+    if (settings->publisher && !settings->life)
+        return cli_wrong(verb, "--publisher needs --life, which numbers what belongs together");
+    if (sink->numbering.id.size > MAX_PUBLISHER_ID_BYTES)
+        return cli_wrong(verb, "--publisher: over %u bytes", MAX_PUBLISHER_ID_BYTES);
+    return EXITS_OK;
 }
 
 static int prepare(const struct verb *verb, struct pub *pub)
@@ -87,6 +118,8 @@ static int prepare(const struct verb *verb, struct pub *pub)
         return cli_wrong(verb, "--label, --on-duplicate and --handover belong to --name");
     if (settings->registration.name && settings->producer)
         return cli_wrong(verb, "--producer and --name exclude each other");
+    if (publisher_fill(verb, pub) != EXITS_OK)
+        return EXITS_USAGE;
     pub->registration.topics = &settings->topic;
     pub->registration.topic_count = !!settings->topic;
     return registration_fill(verb, &settings->registration, pub->labels, &pub->registration);
@@ -152,6 +185,11 @@ static void summarize(const struct pub *pub, const struct sink_stats *stats, int
             " refused, %" PRIu64 " not confirmed",
             stats->accepted, stats->accepted == 1 ? "" : "s", size, name, took, stats->confirmed,
             stats->refused, left);
+    if (stats->duplicates > 0)
+        fprintf(stderr, "; %" PRIu64 " had been stored before", stats->duplicates);
+    if (atomic_load(&pub->sink.unknown) > 0)
+        fprintf(stderr, "; of %" PRIu64 " it is not known whether they arrived",
+                atomic_load(&pub->sink.unknown));
     if (pub->lines.bad > 0)
         fprintf(stderr, "; %" PRIu64 " line%s not taken", pub->lines.bad,
                 pub->lines.bad == 1 ? " was" : "s were");
@@ -224,6 +262,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 {
     struct settings settings = {
         .source.lines = 10,
+        .confirm = NOT_CHOSEN,
         .registration = {.on_duplicate = REGISTRATION_DEFAULT, .handover = REGISTRATION_DEFAULT}};
     struct pub pub = {.settings = &settings};
 
@@ -275,6 +314,15 @@ static const struct option options[] = {
      "each line is an event in JSON, as 'sub -o jsonl' writes it"},
     {0, "ignore-unknown", OPTION_FLAG, "", OFFSET(ignores_unknown),
      "with --jsonl: leave out members that are unknown, and say how many"},
+    {0, "confirm", OPTION_CHOICE, "received|stored", OFFSET(confirm),
+     "when an event counts as confirmed: stored is when it is on the server's disk, for events of stored "
+     "topics (default: the server's choice)"},
+    {0, "publisher", OPTION_TEXT, "ID", OFFSET(publisher),
+     "number the events for this publisher, so that what is sent again is not stored again; with --life"},
+    {0, "life", OPTION_NUMBER, "N", OFFSET(life),
+     "with --publisher: what belongs together; a higher life begins anew, a lower one is refused"},
+    {0, "first-number", OPTION_NUMBER, "N", OFFSET(first_number),
+     "with --publisher: the number of the first event (default: 1)"},
     {0, "for", OPTION_DURATION, "DURATION", OFFSET(for_ns), "stop after this long, such as 10s"},
     {'q', "quiet", OPTION_FLAG, "", OFFSET(quiet), "no summary and no notices on standard error"},
 };
@@ -289,6 +337,10 @@ static const struct example examples[] = {
      "copy events to another server, under the names of their producers"},
     {"tributary pub --name web --label zone=eu --follow /var/log/web.log",
      "the same as a session, which selectors may ask for by label"},
+    {"tributary pub --topic orders --confirm stored < orders.txt",
+     "events of a stored topic: exit code 0 says that all of them are on the disk, once"},
+    {"tributary pub --topic orders --publisher import --life 20261130 < orders.txt",
+     "the same in a script that may be run again: what is stored already is not stored again"},
     {"tributary pub hello -t greetings -H lang=en", "one event with a topic and a header"},
 };
 
@@ -305,6 +357,11 @@ const struct verb verb_pub = {
         "2, ...) and line.last (true).\n"
         "After a lost connection, events that were not confirmed are sent again, so "
         "they may come twice.\n"
+        "With --confirm stored they do not: each event has a number, and the server stores a number once. "
+        "What is not confirmed at the end is\n"
+        "counted in the summary, and the exit code is not 0. A script that stops and is run again with the "
+        "same --publisher, --life, --producer\n"
+        "and input stores what is missing, and nothing twice.\n"
         "With --name it registers a session: the name is its own for as long as it runs, and the session "
         "ends with exit code 64 plus the\n"
         "gRPC code where another one takes the name (ABORTED) or an operator removes it "

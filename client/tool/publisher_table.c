@@ -36,6 +36,7 @@ static void add_stats(struct tributary_publisher_stats *sum, struct tributary_pu
     sum->confirmed += stats.confirmed;
     sum->refused += stats.refused;
     sum->bytes += stats.bytes;
+    sum->duplicates += stats.duplicates;
 }
 
 static void close_entry(struct publisher_table *table, struct entry *entry)

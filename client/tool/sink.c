@@ -18,8 +18,11 @@ static void on_refused(void *ctx, const struct tributary_refused *refused)
     atomic_store(&sink->refused_code, (int)refused->code);
     if (refused->code == TRIBUTARY_UNAVAILABLE || refused->code == TRIBUTARY_CANCELLED)
         atomic_store(&sink->has_lost, true);
-    fprintf(stderr, "tributary: events %" PRIu64 " to %" PRIu64 "%s were refused: %s: %s\n",
+    if (refused->outcome_unknown)
+        atomic_fetch_add(&sink->unknown, refused->last_event - refused->first_event + 1);
+    fprintf(stderr, "tributary: events %" PRIu64 " to %" PRIu64 "%s were refused%s: %s: %s\n",
             refused->first_event, refused->last_event, sink->keeps_producers ? " of one producer" : "",
+            refused->outcome_unknown ? ", and may have arrived nevertheless" : "",
             tributary_code_name(refused->code), refused->message);
 }
 
@@ -72,6 +75,8 @@ enum tributary_code sink_open(struct sink *sink, struct tributary *client, const
     const struct tributary_publisher_options options = {
         .producer = producer,
         .wait_timeout_ns = SINK_WAIT_NS,
+        .confirm = sink->confirm,
+        .numbering = sink->numbering,
         .refused = on_refused,
         .interrupted = on_interrupted,
         .ctx = sink,
@@ -121,7 +126,7 @@ void sink_stats(struct sink *sink, struct sink_stats *stats_out)
         struct tributary_session_stats stats;
 
         tributary_session_stats(sink->session, &stats);
-        *stats_out = (struct sink_stats){stats.accepted, stats.confirmed, stats.dropped, stats.bytes};
+        *stats_out = (struct sink_stats){stats.accepted, stats.confirmed, stats.dropped, stats.bytes, 0};
     } else {
         struct tributary_publisher_stats stats;
 
@@ -129,7 +134,8 @@ void sink_stats(struct sink *sink, struct sink_stats *stats_out)
             publisher_table_stats(&sink->table, &stats);
         else
             tributary_publisher_stats(sink->publisher, &stats);
-        *stats_out = (struct sink_stats){stats.accepted, stats.confirmed, stats.refused, stats.bytes};
+        *stats_out = (struct sink_stats){stats.accepted, stats.confirmed, stats.refused, stats.bytes,
+                                         stats.duplicates};
     }
 }
 

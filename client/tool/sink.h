@@ -12,8 +12,10 @@
 struct sink {
     /* Set by the caller. */
     bool quiet;
-    bool keeps_producers; /* each event has its producer: a publisher for each of them */
-    struct stop *stop;    /* ended when a session ends by itself */
+    bool keeps_producers;                 /* each event has its producer: a publisher for each of them */
+    enum tributary_confirm confirm;       /* of a publisher, or of each */
+    struct tributary_numbering numbering; /* likewise */
+    struct stop *stop;                    /* ended when a session ends by itself */
 
     /* Set by sink_open(). */
     struct tributary_publisher *publisher; /* NULL where `session` or `keeps_producers` is set */
@@ -23,11 +25,13 @@ struct sink {
     int64_t interrupted_ns;       /* the latest notice; the client thread's */
     _Atomic int refused_code;     /* code of the latest refusal; 0: none; the client thread writes it */
     _Atomic bool has_lost;        /* events were refused that the server never took; likewise */
+    _Atomic uint64_t unknown;     /* refused events that it may have taken nevertheless; likewise */
     _Atomic int ended_code;       /* code of a session that ended by itself; 0: none; likewise */
 };
 
 struct sink_stats {
     uint64_t accepted, confirmed, refused, bytes;
+    uint64_t duplicates; /* confirmed ones that had been stored before */
 };
 
 /* Opens a session where `registration` is set. Where it is NULL, opens a publisher under the name

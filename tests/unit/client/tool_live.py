@@ -99,6 +99,30 @@ class Tool(unittest.TestCase):
         self.assertIn("2 lines were not taken", err)
 
     # Finding 35: also by SIGHUP.
+    def test_what_is_confirmed_as_stored_is_stored_once(self):
+        lines = b"".join(b"%d\n" % i for i in range(1, 2001))
+        lossy = ("pub", "-p", "store-lsu-tool", "-t", "t", "--confirm", "stored")
+        _, err = self.run_tool(*lossy, input=lines)
+        self.assertIn("2000 confirmed, 0 refused, 0 not confirmed", err)
+        again = ("pub", "-p", "store--tool", "-t", "t", "--publisher", "import", "--life", "7")
+        self.assertNotIn("stored before", self.run_tool(*again, input=lines[:1000])[1])
+        _, err = self.run_tool(*again, input=lines)
+        self.assertRegex(err, "2000 confirmed, 0 refused, 0 not confirmed; 27[0-9] had been stored before")
+        _, err = self.run_tool("pub", "-p", "store--tool", "-t", "t", "--publisher", "import", "--life", "6",
+                               input=lines, code=1)
+        self.assertRegex(err, "refused: ABORTED")
+
+    def test_numbers_that_make_no_sense_are_refused(self):
+        for words, message in (
+            (("--publisher", "p"), "--publisher needs --life"),
+            (("--life", "1"), "belong to --publisher"),
+            (("--publisher", "p", "--life", "1", "--confirm", "received"), "need --confirm stored"),
+            (("--name", "n", "--confirm", "stored"), "--name excludes --confirm"),
+            (("--publisher", "p" * 65, "--life", "1"), "over 64 bytes"),
+            (("--confirm", "perhaps"), "received"),
+        ):
+            self.assertIn(message, self.run_tool("pub", *words, code=2)[1])
+
     def test_lines_of_a_command_are_published_and_it_ends_with_the_tool(self):
         _, err = self.run_tool("pub", "-p", "cmd", "--exec", "echo one; echo two; exit 3", code=1)
         self.assertIn("2 confirmed", err)
