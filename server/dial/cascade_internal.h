@@ -41,6 +41,8 @@ struct cascade {
     int64_t refused_until_ns;
     int64_t logged_ns; /* of the latest line about events without a source */
     uint64_t unlogged;
+    struct source *origin;   /* of the latest run that has one; NULL: there was none */
+    struct buf origin_inner; /* as the upstream has it */
 
     /* The message at hand. */
     grpc_byte_buffer *message;

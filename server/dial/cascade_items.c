@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
-#include "event/chunk.h"
+#include "event/chunk_origin.h"
 #include "flow/chan_limits.h"
 #include "flow/producer_state.h"
 #include "hub/session.h"
@@ -172,6 +172,43 @@ static enum cascade_step lose_run(struct cascade *cascade, struct relayed *relay
     return CASCADE_DONE;
 }
 
+/* The origin of this name. It is the latest run's, where it has the same. NULL: out of memory. */
+static struct source *origin_of(struct cascade *cascade, struct bytes inner)
+{
+    struct buf *latest = &cascade->origin_inner;
+
+    if (cascade->origin && bytes_same((struct bytes){latest->data, latest->size}, inner))
+        return cascade->origin;
+    source_release(cascade->origin);
+    cascade->origin = relays_origin(cascade->relays, inner);
+    buf_clear(latest);
+    buf_bytes(latest, inner.data, inner.size);
+    if (latest->broken) {
+        source_release(cascade->origin);
+        cascade->origin = NULL;
+        buf_fini(latest);
+    }
+    return cascade->origin;
+}
+
+/* The run's events. FAULT_MEMORY_BUDGET: there is no memory for them. */
+static enum fault_reason read_run(struct cascade *cascade, struct chunk **chunk, struct fault *fault)
+{
+    const struct framing_scan *scan = &cascade->plan->thread->scan;
+    struct source *origin = NULL;
+    struct bytes inner;
+
+    if (cascade_read_origin(scan, &inner, fault))
+        return fault->reason;
+    if (inner.size > 0 && !(origin = origin_of(cascade, inner)))
+        return fault_set(fault, FAULT_MEMORY_BUDGET, "message", NULL);
+    if (cascade_read_events(cascade->item, scan, chunk, fault))
+        return fault->reason;
+    if (origin && !chunk_set_origin(*chunk, origin))
+        return fault_set(fault, FAULT_MEMORY_BUDGET, "message", NULL);
+    return FAULT_NONE;
+}
+
 static enum cascade_step on_run(struct cascade *cascade, struct fault *fault)
 {
     const struct framing_scan *scan = &cascade->plan->thread->scan;
@@ -194,7 +231,7 @@ static enum cascade_step on_run(struct cascade *cascade, struct fault *fault)
             lose_without_source(cascade, source.name, &loss);
         return CASCADE_DONE;
     }
-    const enum fault_reason reason = cascade_read_events(cascade->item, scan, &chunk, fault);
+    const enum fault_reason reason = read_run(cascade, &chunk, fault);
     if (reason == FAULT_MEMORY_BUDGET)
         return lose_run(cascade, relayed);
     return reason ? CASCADE_REFUSED : relay(cascade, &relayed, chunk);

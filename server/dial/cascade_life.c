@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "event/chunk.h"
 #include "grpc/slices.h"
 #include "loop/loop.h"
 #include "proto/field_numbers.h"
@@ -240,6 +241,8 @@ void cascade_free(struct cascade *cascade)
         return;
     CHECK(!cascade->message && !cascade->blocked);
     buf_fini(&cascade->token);
+    source_release(cascade->origin);
+    buf_fini(&cascade->origin_inner);
     free(cascade);
 }
 

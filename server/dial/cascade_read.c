@@ -170,6 +170,18 @@ enum fault_reason cascade_read_source(const struct framing_scan *scan, struct in
                       "message.runs.source", fault);
 }
 
+enum fault_reason cascade_read_origin(const struct framing_scan *scan, struct bytes *origin,
+                                      struct fault *fault)
+{
+    const struct framing_field *field = &scan->fields[PB_RUN_ORIGIN];
+
+    *origin = (struct bytes){NULL, 0};
+    if (!field->present || field->type != WIRE_LEN || field->bytes.size == 0)
+        return FAULT_NONE;
+    *origin = field->bytes;
+    return name_check(field->bytes, "message.runs.origin", MAX_INNER_NAME_BYTES, fault);
+}
+
 static bool add_numbers(uint64_t *sequences, uint32_t *count, uint32_t max, struct bytes packed)
 {
     if (packed.size % sizeof(uint64_t) != 0 || packed.size / sizeof(uint64_t) > max - *count)

@@ -55,6 +55,10 @@ MUST_CHECK enum fault_reason cascade_read_position(struct bytes from, struct inn
 MUST_CHECK enum fault_reason cascade_read_source(const struct framing_scan *scan, struct inner_name *source,
                                                  struct fault *fault);
 
+/* Who published it, where its source is a stored topic; empty: it does not say. */
+MUST_CHECK enum fault_reason cascade_read_origin(const struct framing_scan *scan, struct bytes *origin,
+                                                 struct fault *fault);
+
 /* A chunk of the run's events, with their sequences. MEMORY_BUDGET: there is no memory for it. Any
  * other reason: the sequences are none. */
 MUST_CHECK enum fault_reason cascade_read_events(struct bytes run, const struct framing_scan *scan,

@@ -11,16 +11,13 @@
 #include "event/filter.h"
 #include "event/text.h"
 #include "flow/chan_limits.h"
-#include "route/history.h"
 #include "server/rpc/decode.h"
 #include "server/rpc/sort_request.h"
-#include "server/rpc/token.h"
+#include "server/rpc/start_request.h"
 #include "tributary/v1/subscriber.pb-c.h"
 
 #define MAX_REQUEST_BYTES (64u * 1024u)
 #define MAX_NAME_BYTES 256u
-/* Until the stream is bound each costs what resume.c says, and a microsecond of the loop. */
-#define MAX_POSITIONS 16384u
 
 /* 0 stands for the default. */
 static enum fault_reason number_read(uint64_t value, const char *field, const struct setting_range *range,
@@ -226,67 +223,14 @@ static enum fault_reason sender_read(const Tributary__V1__SubscribeRequest *mess
     return reason;
 }
 
-/* Reads a token, with space for `spare` more points behind its own. */
-static enum fault_reason resume_read(const ProtobufCBinaryData *token, const char *field, size_t spare,
-                                     struct subscribe_request *request, struct fault *fault)
+static enum fault_reason from_read(const Tributary__V1__SubscribeRequest *message,
+                                   struct subscribe_request *request, struct fault *fault)
 {
-    struct token_points points;
+    struct start_request start = {.params = &request->params};
+    enum fault_reason reason = start_read(message->start ? &message->start->base : NULL, &start, fault);
 
-    if (token_read((struct bytes){token->data, token->len}, field, spare, &points, fault) != FAULT_NONE)
-        return fault->reason;
-    request->resume = points.list;
-    request->params.resume = points.list;
-    request->params.resume_count = points.count;
-    /* Another server may have had sources that published after the token was written. */
-    request->params.resume_left_out = points.left_out + points.of_another_server;
-    return FAULT_NONE;
-}
-
-/* The positions come behind those of the token, and replace them. */
-static enum fault_reason positions_read(const Tributary__V1__Start__Positions *positions,
-                                        struct subscribe_request *request, struct fault *fault)
-{
-    enum fault_reason reason = FAULT_NONE;
-
-    if (positions->n_positions > MAX_POSITIONS)
-        return fault_number(fault, FAULT_TOO_MANY, "start.positions.positions", positions->n_positions,
-                            "at most 16384");
-    if (positions->resume_token.len > 0) {
-        reason = resume_read(&positions->resume_token, "start.positions.resume_token", positions->n_positions,
-                             request, fault);
-    } else {
-        request->resume = calloc(positions->n_positions + 1, sizeof(*request->resume));
-        request->params.resume = request->resume;
-        request->params.resume_others_live = true;
-        if (!request->resume)
-            return fault_set(fault, FAULT_MEMORY_BUDGET, "", "");
-    }
-    for (size_t i = 0; i < positions->n_positions && !reason; i++) {
-        const Tributary__V1__Position *position = positions->positions[i];
-
-        request->resume[request->params.resume_count++] = (struct resume_point){
-            text_bytes(position->source), position->epoch, position->sequence, .overrides = true};
-        reason = name_check(text_bytes(position->source), "start.positions.positions.source", MAX_NAME_BYTES,
-                            fault);
-    }
+    request->resume = start.points;
     return reason;
-}
-
-static enum fault_reason start_read(const Tributary__V1__Start *start, struct subscribe_request *request,
-                                    struct fault *fault)
-{
-    if (!start)
-        return FAULT_NONE;
-    if (start->at_case == TRIBUTARY__V1__START__AT_LAST) {
-        if (start->last > HISTORY_EVENTS)
-            return fault_number(fault, FAULT_OUT_OF_BOUNDS, "start.last", start->last, "at most 1024");
-        request->params.last = start->last;
-    }
-    if (start->at_case == TRIBUTARY__V1__START__AT_RESUME)
-        return resume_read(&start->resume, "start.resume", 0, request, fault);
-    if (start->at_case == TRIBUTARY__V1__START__AT_POSITIONS)
-        return positions_read(start->positions, request, fault);
-    return FAULT_NONE;
 }
 
 static enum fault_reason identity_read(const Tributary__V1__SubscribeRequest *message,
@@ -296,6 +240,7 @@ static enum fault_reason identity_read(const Tributary__V1__SubscribeRequest *me
         return fault_number(fault, FAULT_TOO_LONG, "request", message->request.len, "at most 65536 bytes");
     request->params.request = (struct bytes){message->request.data, message->request.len};
     request->params.end_when_all_ended = message->end_when == TRIBUTARY__V1__END_WHEN__END_WHEN_ALL_ENDED;
+    request->params.end_when_caught_up = message->end_when == TRIBUTARY__V1__END_WHEN__END_WHEN_CAUGHT_UP;
     request->limit_events = message->limit_events;
     request->states = message->notices != TRIBUTARY__V1__NOTICES__NOTICES_NONE;
     request->params.name = text_bytes(message->name);
@@ -321,13 +266,22 @@ enum fault_reason subscribe_request_read(const ProtobufCMessage *unpacked,
     if (!reason)
         reason = sender_read(message, ranges, &request, fault);
     if (!reason)
-        reason = start_read(message->start, &request, fault);
+        reason = from_read(message, &request, fault);
     if (reason) {
         subscribe_request_fini(&request);
         return reason;
     }
     *request_out = request;
     return FAULT_NONE;
+}
+
+enum fault_reason subscribe_request_check_topics(const struct subscribe_request *request, bool has_topics,
+                                                 struct fault *fault)
+{
+    if (!request->params.end_when_caught_up || has_topics)
+        return FAULT_NONE;
+    return fault_bytes(fault, FAULT_OUT_OF_BOUNDS, "end_when", text_bytes("END_WHEN_CAUGHT_UP"),
+                       "there are no stored topics without --state-dir");
 }
 
 void subscribe_request_lower(struct subscribe_request *request, const struct settings *settings)

@@ -32,6 +32,10 @@ MUST_CHECK enum fault_reason subscribe_request_read(const ProtobufCMessage *unpa
                                                     struct subscribe_request *request_out,
                                                     struct fault *fault);
 
+/* Checks what only a server with stored topics has: END_WHEN_CAUGHT_UP. */
+MUST_CHECK enum fault_reason subscribe_request_check_topics(const struct subscribe_request *request,
+                                                            bool has_topics, struct fault *fault);
+
 /* Lowers what was asked for to the upper bounds that the operator has set: the block timeout, and
  * the bytes of the channel. */
 void subscribe_request_lower(struct subscribe_request *request, const struct settings *settings);

@@ -301,7 +301,8 @@ void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *mes
     struct fault fault;
 
     subscriber->message = owner;
-    if (subscribe_request_read(message, &limits->subscription, request, &fault)) {
+    if (subscribe_request_read(message, &limits->subscription, request, &fault) ||
+        subscribe_request_check_topics(request, subscriber->rpc->params.topics, &fault)) {
         if (subscriber->field_prefix)
             fault_within(&fault, subscriber->field_prefix);
         subscriber_refuse(subscriber, &fault);
@@ -318,8 +319,7 @@ void subscriber_begin(struct subscriber *subscriber, const ProtobufCMessage *mes
                                        .sorts = request->params.limits.sort.duration_ns > 0,
                                        .limit_events = request->limit_events};
     subscriber->sender = sender_new(call, &settings, &sender_port, subscriber);
-    if (!subscriber->sender) {
-        fault_set(&fault, FAULT_MEMORY_BUDGET, "", "");
+    if (!subscriber->sender && fault_set(&fault, FAULT_MEMORY_BUDGET, "", "")) {
         subscriber_refuse(subscriber, &fault);
         return;
     }

@@ -36,12 +36,19 @@ static uint64_t first_sequence(const struct chan_batch_entry *entry)
     return chunk_sequence(entry->chunk, entry->first);
 }
 
+static bool same_origin(const struct source *one, const struct source *other)
+{
+    return one == other || (one && other && bytes_same(source_name(one), source_name(other)));
+}
+
 /* Whether `entry` belongs to the run of `before`. A run from which a filter left events out lists
- * its sequences and ends with its chunk. */
+ * its sequences and ends with its chunk. A new origin begins a new run. */
 static bool follows(const struct chan_batch_entry *before, const struct chan_batch_entry *entry)
 {
     return entry->chunk->source == before->chunk->source && !before->chunk->sequences &&
-           !entry->chunk->sequences && first_sequence(entry) == before->chunk->first_sequence + before->last;
+           !entry->chunk->sequences &&
+           first_sequence(entry) == before->chunk->first_sequence + before->last &&
+           same_origin(entry->chunk->origin, before->chunk->origin);
 }
 
 static uint32_t entry_bytes(const struct chan_batch_entry *entry)
@@ -56,6 +63,7 @@ static struct run run_at(const struct chan_batch *batch, uint32_t begin)
     struct run run = {.begin = begin, .end = begin};
 
     run.head = (struct run_head){.source = first->chunk->source,
+                                 .origin = first->chunk->origin,
                                  .first_sequence = first_sequence(first),
                                  .observed_wall_ns = first->chunk->observed_wall_ns};
     if (first->chunk->sequences) {

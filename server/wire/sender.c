@@ -16,16 +16,22 @@
 #include "base/counters.h"
 #include "event/encode.h"
 #include "flow/chan_report.h"
+#include "flow/feed_catch.h"
 #include "server/wire/batch.h"
 #include "server/wire/sender_internal.h"
 
-/* The most Lost notes, and the most ProducerStatus notes, in one message; the rest comes with the
- * next message. */
+/* The most Lost notes, CaughtUp and FellBehind together, and ProducerStatus notes, in one message;
+ * the rest comes with the next message. */
 #define MAX_NOTES 1000
 
 static void write_lost(void *ctx, const struct lost_note *note)
 {
     lost_write(ctx, note);
+}
+
+static void write_catch(void *ctx, const struct catch_note *note)
+{
+    catch_write(ctx, note->source, note->sequence, note->caught_up);
 }
 
 static void write_state(void *ctx, const struct feed_change *change)
@@ -50,8 +56,9 @@ static bool gather_notes(struct sender *sender, enum chan_state state, int64_t n
 {
     struct buf *notes = &sender->notes;
     uint32_t lost = chan_losses(sender->chan, MAX_NOTES, write_lost, notes);
+    uint32_t catches = chan_catches(sender->chan, MAX_NOTES, write_catch, notes);
 
-    bool last = is_last(sender, state, more || lost == MAX_NOTES);
+    bool last = is_last(sender, state, more || lost == MAX_NOTES || catches >= MAX_NOTES);
 
     sender->moved = sender->moved || lost > 0 || sender->batch.count > 0;
     if (heartbeat || last || sender->mark ||
@@ -66,7 +73,7 @@ static bool gather_notes(struct sender *sender, enum chan_state state, int64_t n
     uint32_t states =
         chan_states(sender->chan, MAX_NOTES, sender->settings.states ? write_state : NULL, notes);
     sender->moved = sender->moved || states > 0;
-    return lost < MAX_NOTES && states < MAX_NOTES;
+    return lost < MAX_NOTES && catches < MAX_NOTES && states < MAX_NOTES;
 }
 
 /* How many events may be dequeued now: a batch, within the credit and the limit. */

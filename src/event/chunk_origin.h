@@ -4,6 +4,8 @@
 #ifndef TRIBUTARY_EVENT_CHUNK_ORIGIN_H
 #define TRIBUTARY_EVENT_CHUNK_ORIGIN_H
 
+#include <stdbool.h>
+
 #include "event/chunk.h"
 
 /* The name of the producer: the origin, where the source is a stored topic, or else the source.
@@ -14,5 +16,9 @@ static inline struct bytes chunk_origin(const struct chunk *chunk)
 
     return source ? source_name(source) : (struct bytes){NULL, 0};
 }
+
+/* Gives the chunk, which is not shared yet and has none, an origin, which is retained. The memory
+ * of the origin is charged to the chunk. False: the budget is used up, and nothing changed. */
+MUST_CHECK bool chunk_set_origin(struct chunk *chunk, struct source *origin);
 
 #endif

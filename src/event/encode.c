@@ -15,6 +15,11 @@ static size_t sequences_size(const struct run_head *head)
     return head->sequences ? (size_t)head->count * sizeof(head->sequences[0]) : 0;
 }
 
+static size_t origin_size(const struct run_head *head)
+{
+    return head->origin ? field_size_bytes(PB_RUN_ORIGIN, head->origin->name_size) : 0;
+}
+
 /* The size of the run's fields in front of its events. */
 static size_t fields_size(const struct run_head *head)
 {
@@ -23,7 +28,7 @@ static size_t fields_size(const struct run_head *head)
            field_size_fixed64(PB_RUN_FIRST_SEQUENCE, head->first_sequence) +
            field_size_fixed64(PB_RUN_OBSERVED_TIME_UNIX_NANO, (uint64_t)head->observed_wall_ns) +
            field_size_varint(PB_RUN_ATTEMPT, head->attempt) +
-           field_size_bytes(PB_RUN_SEQUENCES, sequences_size(head));
+           field_size_bytes(PB_RUN_SEQUENCES, sequences_size(head)) + origin_size(head);
 }
 
 size_t run_head_size(const struct run_head *head)
@@ -43,6 +48,8 @@ size_t run_head_write(const struct run_head *head, uint8_t *at)
     next = field_put_fixed64(next, PB_RUN_FIRST_SEQUENCE, head->first_sequence);
     next = field_put_fixed64(next, PB_RUN_OBSERVED_TIME_UNIX_NANO, (uint64_t)head->observed_wall_ns);
     next = field_put_varint(next, PB_RUN_ATTEMPT, head->attempt);
+    if (head->origin)
+        next = field_put_bytes(next, PB_RUN_ORIGIN, source_name(head->origin));
     if (sequences_size(head) > 0) {
         next = field_put_head(next, PB_RUN_SEQUENCES, sequences_size(head));
         for (uint32_t i = 0; i < head->count; i++)
@@ -54,12 +61,12 @@ size_t run_head_write(const struct run_head *head, uint8_t *at)
 /* The sum below counts one byte for each tag. */
 _Static_assert(PB_EVENT_BATCH_RUNS < 16 && PB_RUN_SOURCE < 16 && PB_RUN_EPOCH < 16 &&
                    PB_RUN_FIRST_SEQUENCE < 16 && PB_RUN_OBSERVED_TIME_UNIX_NANO < 16 && PB_RUN_ATTEMPT < 16 &&
-                   PB_RUN_SEQUENCES < 16,
+                   PB_RUN_SEQUENCES < 16 && PB_RUN_ORIGIN < 16,
                "tags of one byte");
 
-/* Tag and length of the run, its name, tag and length of `sequences`, three fixed64 fields, the
+/* Tag and length of the run, its names, tag and length of `sequences`, three fixed64 fields, the
  * attempt. */
-_Static_assert(MAX_RUN_HEAD >= (1 + MAX_VARINT_BYTES) + (1 + 2 + 256) + (1 + MAX_VARINT_BYTES) +
+_Static_assert(MAX_RUN_HEAD >= (1 + MAX_VARINT_BYTES) + 2 * (1 + 2 + 256) + (1 + MAX_VARINT_BYTES) +
                                    3 * MAX_FIXED64 + (1 + 5),
                "a head must fit");
 
@@ -130,4 +137,23 @@ void position_write(struct buf *buf, const struct source *source, uint64_t seque
     field_bytes(buf, PB_POSITION_SOURCE, name);
     field_fixed64(buf, PB_POSITION_EPOCH, source->epoch);
     field_fixed64(buf, PB_POSITION_SEQUENCE, sequence);
+}
+
+/* The messages have the same fields. */
+_Static_assert((int)PB_CAUGHT_UP_SOURCE == (int)PB_FELL_BEHIND_SOURCE &&
+                   (int)PB_CAUGHT_UP_EPOCH == (int)PB_FELL_BEHIND_EPOCH &&
+                   (int)PB_CAUGHT_UP_SEQUENCE == (int)PB_FELL_BEHIND_SEQUENCE,
+               "one writer for both");
+
+void catch_write(struct buf *buf, const struct source *source, uint64_t sequence, bool caught_up)
+{
+    struct bytes name = source_name(source);
+
+    field_head(buf, caught_up ? PB_EVENT_BATCH_CAUGHT_UP : PB_EVENT_BATCH_FELL_BEHIND,
+               field_size_bytes(PB_CAUGHT_UP_SOURCE, name.size) +
+                   field_size_fixed64(PB_CAUGHT_UP_EPOCH, source->epoch) +
+                   field_size_fixed64(PB_CAUGHT_UP_SEQUENCE, sequence));
+    field_bytes(buf, PB_CAUGHT_UP_SOURCE, name);
+    field_fixed64(buf, PB_CAUGHT_UP_EPOCH, source->epoch);
+    field_fixed64(buf, PB_CAUGHT_UP_SEQUENCE, sequence);
 }

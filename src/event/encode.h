@@ -16,6 +16,7 @@
 /* The fields of a Run in front of its events. */
 struct run_head {
     const struct source *source;
+    const struct source *origin; /* only its name counts; NULL: the source */
     uint64_t first_sequence;
     int64_t observed_wall_ns;
     uint32_t attempt;
@@ -24,8 +25,8 @@ struct run_head {
     uint32_t count;            /* the entries of `sequences` */
 };
 
-/* The most bytes that run_head_write() writes, without `sequences`. */
-#define MAX_RUN_HEAD (64 + 3 + 256)
+/* The most bytes that run_head_write() writes, without `sequences`, where names have 256 bytes. */
+#define MAX_RUN_HEAD (64 + 2 * (3 + 256))
 
 /* The size of a head, and the head itself: field `runs` of EventBatch up to where its events begin.
  * The bytes of the events must follow at once. `at` must have capacity for run_head_size() bytes.
@@ -50,6 +51,9 @@ void lost_write(struct buf *buf, const struct lost_note *note);
  * none. */
 void status_write(struct buf *buf, const struct source *source, uint32_t state, uint32_t code,
                   const char *message);
+
+/* Appends a CaughtUp, as field `caught_up` of EventBatch, or else a FellBehind as `fell_behind`. */
+void catch_write(struct buf *buf, const struct source *source, uint64_t sequence, bool caught_up);
 
 /* Appends a Position, as field `positions` of Progress. */
 void position_write(struct buf *buf, const struct source *source, uint64_t sequence);

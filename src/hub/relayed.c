@@ -29,6 +29,13 @@ struct bytes relayed_key(uint8_t *at, struct bytes inner, uint64_t epoch)
     return (struct bytes){at, sizeof(epoch) + inner.size};
 }
 
+struct source *relays_origin(const struct relays *relays, struct bytes inner)
+{
+    uint8_t name[MAX_RELAYED_NAME_BYTES];
+
+    return source_new((struct bytes){name, relayed_name(relays->params.name, inner, name)}, 0);
+}
+
 struct relayed *relayed_new(struct relays *relays, struct bytes inner, uint64_t epoch)
 {
     uint8_t name[MAX_RELAYED_NAME_BYTES];

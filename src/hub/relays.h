@@ -32,6 +32,7 @@ struct inlet;
 struct relayed;
 struct relays;
 struct session;
+struct source;
 
 #define MAX_RELAYED 10000u /* of one endpoint */
 
@@ -80,6 +81,11 @@ struct relay_mark *relayed_mark(struct relayed *relayed);
  * Between portions others may use the set: a source that is there all the time comes once, or twice
  * where new ones come in. */
 void relays_each(struct relays *relays, bool (*each)(void *ctx, struct relayed *relayed), void *ctx);
+
+/* Any thread. What stands for a producer behind the endpoint that is no inner source: who published
+ * to a stored topic of the other server. Its name is made as that of an inner source. The caller
+ * owns the one reference. NULL: out of memory. */
+struct source *relays_origin(const struct relays *relays, struct bytes inner);
 
 /* Any thread. Whether there are as many sources as there may be. */
 bool relays_are_full(const struct relays *relays);

@@ -115,6 +115,22 @@ class Requests(Hostile):
         gap = consumer.received.lost[0]
         self.assertEqual((gap.source, gap.reason, gap.count_unknown, gap.upstream), ("up/a", GAP, True, True))
 
+    def test_the_origin_of_a_stored_topics_events_gets_the_prefix(self):
+        consumer = self.consumer()
+        self.call.send(batch(run("@orders", 1, 2, origin="web-1"), run("@orders", 3, origin="eu/web-2")))
+        self.call.send(batch(run("@orders", 4, origin="web-1"), run("@orders", 5), run("a", 1, 1)))
+        self.call.send(batch(run("@orders", 0, 2, sequences=[7, 9], origin="n" * 256)))
+        self.wait_sequences(consumer, "up/@orders", [1, 2, 3, 4, 5, 7, 9])
+        origins = {sequence: origin for (_, sequence), origin in consumer.received.origins.items()}
+        long = origins.pop(7)
+        self.assertEqual(origins.pop(9), long)
+        self.assertEqual((len(long), long[:5]), (256, "up/nn"))
+        self.assertEqual(origins, {1: "up/web-1", 2: "up/web-1", 3: "up/eu/web-2", 4: "up/web-1"})
+        # the topic is a producer here, which its whole name selects
+        whole = self.consumer(subscribe_request([v1.Selector(producer="up/@*")]))
+        self.call.send(batch(run("@orders", 10, origin="web-1")))
+        self.wait_sequences(whole, "up/@orders", [10])
+
     def test_a_call_that_ends_well_ends_its_sources(self):
         consumer = self.consumer()
         self.call.send(batch(run("a", 1, 3)))
@@ -132,6 +148,8 @@ class Refused(Hostile):
             (b"\x08\x01", "a number in place of a run"),
             (batch(run("")), "no name"),
             (batch(run("a\nb")), "a control character"),
+            (batch(run("@t", origin="a\nb")), "a bad origin"),
+            (batch(run("@t", origin="n" * 257)), "a long origin"),
             (batch(run("n" * 257)), "a long name"),
             (batch(run("a", 0)), "no sequence"),
             (batch(run("a", 1 << 63)), "a huge sequence"),

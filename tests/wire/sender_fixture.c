@@ -306,12 +306,18 @@ const char *sender_fixture_read(struct sender_fixture *fixture)
     cr_assert(batch, "the message can be decoded");
     if (batch->started)
         add_text(fixture, "started");
+    for (size_t i = 0; i < batch->n_fell_behind; i++)
+        add_text(fixture, "%s fell %llu", batch->fell_behind[i]->source,
+                 (unsigned long long)batch->fell_behind[i]->sequence);
     for (size_t i = 0; i < batch->n_lost; i++)
         add_text(fixture, "lost %s %llu-%llu %s", batch->lost[i]->source,
                  (unsigned long long)batch->lost[i]->first_sequence,
                  (unsigned long long)batch->lost[i]->last_sequence, reasons[batch->lost[i]->reason]);
     for (size_t i = 0; i < batch->n_runs; i++)
         read_run(fixture, batch->runs[i]);
+    for (size_t i = 0; i < batch->n_caught_up; i++)
+        add_text(fixture, "%s has %llu", batch->caught_up[i]->source,
+                 (unsigned long long)batch->caught_up[i]->sequence);
     for (size_t i = 0; i < batch->n_producers; i++)
         add_text(fixture, "%s is %d", batch->producers[i]->source, (int)batch->producers[i]->state);
     if (batch->progress)

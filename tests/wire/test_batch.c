@@ -318,6 +318,65 @@ Test(batch, a_run_with_gaps_lists_its_sequences)
     chunk_release(picked);
 }
 
+/* Events [first, last) of a chunk of 100 events, published to a stored topic. NULL: not said. */
+static struct chunk *part_of(const struct chunk *chunk, uint32_t first, uint32_t last, const char *origin)
+{
+    struct chunk *part = NULL;
+
+    cr_assert_eq(chunk_copy(chunk, first, last, &part), ERR_OK);
+    if (origin)
+        part->origin = source_named(origin, 0);
+    return part;
+}
+
+Test(batch, a_new_origin_begins_a_new_run)
+{
+    static const char *const origins[] = {"web-1", "web-1", "web-2", NULL, "web-2"};
+    static const char *const runs[] = {"web-1", "web-2", "", "web-2"};
+    static const uint32_t counts[] = {6, 3, 3, 3};
+    struct chunk *chunk = chunk_with(NULL, 200);
+    struct chunk *parts[ARRAY_LEN(origins)];
+    struct chan_batch_entry entries[ARRAY_LEN(origins)];
+    uint64_t sequence = 1;
+
+    for (uint32_t i = 0; i < ARRAY_LEN(origins); i++) {
+        parts[i] = part_of(chunk, 3 * i, 3 * i + 3, origins[i]);
+        entries[i] = (struct chan_batch_entry){.chunk = parts[i], .first = 0, .last = 3};
+    }
+    send(entries, ARRAY_LEN(entries));
+    Tributary__V1__EventBatch *batch = read_batch();
+    cr_assert_eq(batch->n_runs, ARRAY_LEN(runs));
+    for (size_t i = 0; i < batch->n_runs; i++) {
+        cr_assert_str_eq(batch->runs[i]->source, "s");
+        cr_assert_str_eq(batch->runs[i]->origin, runs[i]);
+        cr_assert_eq(batch->runs[i]->n_events, counts[i]);
+        cr_assert_eq(batch->runs[i]->first_sequence, sequence);
+        sequence += counts[i];
+    }
+    tributary__v1__event_batch__free_unpacked(batch, NULL);
+    for (uint32_t i = 0; i < ARRAY_LEN(origins); i++)
+        chunk_release(parts[i]);
+    chunk_release(chunk);
+}
+
+Test(batch, picked_events_keep_their_origin)
+{
+    struct chunk *chunk = chunk_with(NULL, 200), *picked;
+    struct chan_batch_entry entry;
+
+    chunk->origin = source_named("web-1", 0);
+    picked = thirds_of(chunk);
+    entry = (struct chan_batch_entry){.chunk = picked, .first = 0, .last = 4};
+    send(&entry, 1);
+    Tributary__V1__EventBatch *batch = read_batch();
+    cr_assert_eq(batch->n_runs, 1);
+    cr_assert_str_eq(batch->runs[0]->origin, "web-1");
+    cr_assert_eq(batch->runs[0]->n_sequences, 4);
+    tributary__v1__event_batch__free_unpacked(batch, NULL);
+    chunk_release(chunk);
+    chunk_release(picked);
+}
+
 Test(batch, an_empty_batch_is_an_empty_message)
 {
     OWNED(buf_fini) struct buf bytes = {0};

@@ -4,6 +4,7 @@
 
 #include "event/field_write.h"
 #include "flow/feed.h"
+#include "flow/feed_catch.h"
 #include "lib/chunks.h"
 #include "sender_fixture.h"
 
@@ -266,4 +267,73 @@ Test(sender, thousands_of_chunks_arrive_whole_and_in_order)
             seen[name - 'a'] = parts == 2 ? first : last;
         }
     }
+}
+
+static void set_paused(void *ctx, bool pause)
+{
+    (void)ctx;
+    (void)pause;
+}
+
+/* Feed 0 is that of a stored topic's reader. */
+static void open_with_reader(void)
+{
+    const struct pause_port pause = {.set_paused = set_paused};
+
+    sender_fixture_open(&fixture, NULL, 2);
+    feed_close(fixture.chan, fixture.feeds[0], 3, 0, NULL);
+    fixture.feeds[0] = feed_open(fixture.chan, fixture.sources[0], 3, &pause);
+}
+
+Test(sender, what_a_reader_notes_comes_with_its_events_without_other_notices)
+{
+    open_with_reader();
+    cr_assert_eq(sender_fixture_put(&fixture, 0, 3, 10), ERR_OK);
+    feed_caught_up(fixture.chan, fixture.feeds[0], 3);
+    cr_assert_eq(sender_fixture_put(&fixture, 1, 1, 10), ERR_OK);
+    sender_fixture_subscribe(&fixture);
+    cr_assert_str_eq(sender_fixture_read(&fixture), "started; a1-3; b1; a has 3");
+    feed_fell_behind(fixture.chan, fixture.feeds[0], 4);
+    cr_assert_str_eq(sender_fixture_read(&fixture), "a fell 4");
+    feed_caught_up(fixture.chan, fixture.feeds[0], 3);
+    cr_assert_str_eq(sender_fixture_read(&fixture), "a has 3");
+}
+
+Test(sender, a_caught_up_waits_for_the_message_with_the_last_event_before_it)
+{
+    open_with_reader();
+    fixture.settings.batch_events = 2;
+    cr_assert_eq(sender_fixture_put(&fixture, 0, 3, 10), ERR_OK);
+    feed_caught_up(fixture.chan, fixture.feeds[0], 3);
+    cr_assert_eq(sender_fixture_put(&fixture, 0, 2, 10), ERR_OK);
+    sender_fixture_subscribe(&fixture);
+    cr_assert_str_eq(sender_fixture_read(&fixture), "started; a1-2");
+    cr_assert_str_eq(sender_fixture_read(&fixture), "a3-4; a has 3");
+    cr_assert_str_eq(sender_fixture_read(&fixture), "a5");
+}
+
+Test(sender, more_of_them_than_a_message_may_have_come_with_the_next_one)
+{
+    const struct pause_port pause = {.set_paused = set_paused};
+    struct source *source = source_named("topic", 1);
+    const char *text;
+    uint32_t first = 0, second = 0;
+
+    sender_fixture_open(&fixture, NULL, 0);
+    for (uint32_t i = 0; i < 1500; i++)
+        feed_caught_up(fixture.chan, feed_open(fixture.chan, source, 3, &pause), 0);
+    source_release(source);
+    sender_fixture_subscribe(&fixture);
+    text = sender_fixture_read(&fixture);
+    while ((text = strstr(text, "topic has 0"))) {
+        text++;
+        first++;
+    }
+    text = sender_fixture_read(&fixture);
+    while ((text = strstr(text, "topic has 0"))) {
+        text++;
+        second++;
+    }
+    cr_assert_eq(first, 1000);
+    cr_assert_eq(second, 500);
 }

@@ -61,6 +61,8 @@ class Received:
         self.events = []  # (source, epoch, sequence, Event)
         self.lost = []  # Lost
         self.states = []  # ProducerStatus
+        self.origins = {}  # (source, sequence) -> Run.origin, where a run has one
+        self.catches = []  # CaughtUp and FellBehind
         self.progress = None
         self.closing = None
         self.delivered = self.delivered_bytes = self.batches = self.heartbeats = 0
@@ -71,10 +73,12 @@ class Received:
         self.batches += 1
         if batch.ByteSize() == 0:
             self.heartbeats += 1
+        self.catches += batch.fell_behind
         for lost in batch.lost:
             self._apply_lost(lost)
         for run in batch.runs:
             self._apply_run(run)
+        self.catches += batch.caught_up
         self.states += batch.producers
         if batch.HasField("progress"):
             self.progress = batch.progress
@@ -116,6 +120,8 @@ class Received:
             self.delivered += 1
             if self.keep:
                 self.events.append((run.source, run.epoch, sequence, each))
+            if self.keep and run.origin:
+                self.origins[run.source, sequence] = run.origin
 
     def numbers(self, source):
         """The numbers in the data of a source's events, in the order of arrival."""

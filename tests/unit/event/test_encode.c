@@ -39,6 +39,7 @@ static void check_run(const struct run_head *head, const struct chunk *chunk)
         cr_assert_eq(run->n_events, chunk->count);
         cr_assert_str_eq(run->events[chunk->count - 1]->topic, "t");
         cr_assert_str_eq(run->source, head->source->name);
+        cr_assert_str_eq(run->origin, head->origin ? head->origin->name : "");
         cr_assert_eq(run->epoch, head->source->epoch);
         cr_assert_eq(run->first_sequence, head->first_sequence);
         cr_assert_eq(run->observed_time_unix_nano, (uint64_t)head->observed_wall_ns);
@@ -66,6 +67,7 @@ Test(run, head_decodes_to_what_was_written)
             for (size_t c = 0; c < ARRAY_LEN(counts); c++) {
                 OWNED(chunk_release) struct chunk *chunk = sample_chunk(counts[c], "t", 3);
                 struct run_head head = {.source = source,
+                                        .origin = c % 2 == 0 ? NULL : source,
                                         .first_sequence = numbers[n],
                                         .observed_wall_ns = (int64_t)(numbers[n] / 2),
                                         .attempt = (uint32_t)numbers[n],
@@ -102,6 +104,7 @@ Test(run, head_of_the_largest_size_fits_into_its_bound)
     memset(name, 'n', sizeof(name));
     OWNED(source_release) struct source *source = source_new((struct bytes){name, sizeof(name)}, UINT64_MAX);
     struct run_head head = {.source = source,
+                            .origin = source,
                             .first_sequence = UINT64_MAX,
                             .observed_wall_ns = INT64_MAX,
                             .attempt = UINT32_MAX,
@@ -109,6 +112,27 @@ Test(run, head_of_the_largest_size_fits_into_its_bound)
                             .sequences = NULL};
 
     cr_assert_leq(run_head_size(&head), MAX_RUN_HEAD);
+}
+
+Test(reports, of_catching_up_decode_to_what_was_written)
+{
+    OWNED(source_release) struct source *source = source_new(text_of("@orders"), 77);
+    OWNED(buf_fini) struct buf buf = {0};
+
+    catch_write(&buf, source, 9, true);
+    catch_write(&buf, source, UINT64_MAX, false);
+    catch_write(&buf, source, 0, true);
+    Tributary__V1__EventBatch *batch = unpack(&buf);
+    cr_assert_eq(batch->n_caught_up, 2);
+    cr_assert_str_eq(batch->caught_up[0]->source, "@orders");
+    cr_assert_eq(batch->caught_up[0]->epoch, 77);
+    cr_assert_eq(batch->caught_up[0]->sequence, 9);
+    cr_assert_eq(batch->caught_up[1]->sequence, 0);
+    cr_assert_eq(batch->n_fell_behind, 1);
+    cr_assert_str_eq(batch->fell_behind[0]->source, "@orders");
+    cr_assert_eq(batch->fell_behind[0]->epoch, 77);
+    cr_assert_eq(batch->fell_behind[0]->sequence, UINT64_MAX);
+    tributary__v1__event_batch__free_unpacked(batch, NULL);
 }
 
 Test(reports, decode_to_what_was_written)

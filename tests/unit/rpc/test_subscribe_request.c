@@ -608,3 +608,105 @@ Test(subscribe_request, settings_contain_the_values_in_force)
     buf_fini(&block);
     subscribe_request_fini(&request);
 }
+
+/* ---- where stored topics begin ---- */
+
+static struct input *input_from(Tributary__V1__Start__AtCase at)
+{
+    struct input *input = input_new();
+
+    input->message.start = &input->start;
+    input->start.at_case = at;
+    return input;
+}
+
+static void check_stored(struct input *input, enum stored_start start, uint64_t value)
+{
+    struct subscribe_request request;
+
+    accept(input, &request);
+    cr_expect_eq(request.params.stored_start, start);
+    cr_expect_eq(request.params.stored_value, value);
+    cr_expect_eq(request.params.resume_count, 0);
+    subscribe_request_fini(&request);
+}
+
+Test(subscribe_request, stored_topics_begin_where_the_start_says)
+{
+    static Tributary__V1__Start__Earliest earliest = TRIBUTARY__V1__START__EARLIEST__INIT;
+    struct input *input = input_from(TRIBUTARY__V1__START__AT_EARLIEST);
+
+    check_stored(input_new(), STORED_AS_OTHERS, 0);
+    input->start.earliest = &earliest;
+    check_stored(input, STORED_EARLIEST, 0);
+    input = input_from(TRIBUTARY__V1__START__AT_SEQUENCE);
+    input->start.sequence = 1;
+    check_stored(input, STORED_SEQUENCE, 1);
+    input = input_from(TRIBUTARY__V1__START__AT_SEQUENCE);
+    input->start.sequence = UINT64_MAX;
+    check_stored(input, STORED_SEQUENCE, UINT64_MAX);
+    input = input_from(TRIBUTARY__V1__START__AT_TIME_UNIX_NANO);
+    check_stored(input, STORED_TIME, 0);
+    input = input_from(TRIBUTARY__V1__START__AT_TIME_UNIX_NANO);
+    input->start.time_unix_nano = INT64_MAX;
+    check_stored(input, STORED_TIME, INT64_MAX);
+}
+
+Test(subscribe_request, a_start_beyond_its_bounds_is_refused)
+{
+    struct input *input = input_from(TRIBUTARY__V1__START__AT_TIME_UNIX_NANO);
+
+    refuse(input_from(TRIBUTARY__V1__START__AT_SEQUENCE), FAULT_OUT_OF_BOUNDS, "start.sequence", "0");
+    input->start.time_unix_nano = (uint64_t)INT64_MAX + 1;
+    refuse(input, FAULT_OUT_OF_BOUNDS, "start.time_unix_nano", "9223372036854775808");
+}
+
+Test(subscribe_request, topics_without_a_position_begin_as_the_positions_say)
+{
+    static const struct {
+        Tributary__V1__Start__Positions__Unnamed unnamed;
+        bool has_token;
+        enum stored_start start;
+        bool others_live;
+    } rows[] = {
+        {TRIBUTARY__V1__START__POSITIONS__UNNAMED__UNNAMED_UNSPECIFIED, true, STORED_AS_OTHERS, false},
+        {TRIBUTARY__V1__START__POSITIONS__UNNAMED__UNNAMED_UNSPECIFIED, false, STORED_AS_OTHERS, true},
+        {TRIBUTARY__V1__START__POSITIONS__UNNAMED__UNNAMED_LIVE, true, STORED_AS_OTHERS, true},
+        {TRIBUTARY__V1__START__POSITIONS__UNNAMED__UNNAMED_LIVE, false, STORED_AS_OTHERS, true},
+        {TRIBUTARY__V1__START__POSITIONS__UNNAMED__UNNAMED_EARLIEST, true, STORED_EARLIEST, false},
+        {TRIBUTARY__V1__START__POSITIONS__UNNAMED__UNNAMED_EARLIEST, false, STORED_EARLIEST, true},
+    };
+    struct buf token = {0};
+
+    write_token(&token);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct positions_input at;
+        struct input *input = input_at(&at, rows[i].has_token ? &token : NULL, "@orders");
+        struct subscribe_request request;
+
+        at.positions.unnamed = rows[i].unnamed;
+        accept(input, &request);
+        cr_expect_eq(request.params.stored_start, rows[i].start, "row %zu", i);
+        cr_expect_eq(request.params.resume_others_live, rows[i].others_live, "row %zu", i);
+        subscribe_request_fini(&request);
+    }
+    buf_fini(&token);
+}
+
+Test(subscribe_request, ends_when_it_has_caught_up_only_where_there_are_topics)
+{
+    struct input *input = input_new();
+    struct subscribe_request request;
+    struct fault fault = {0};
+
+    input->message.end_when = TRIBUTARY__V1__END_WHEN__END_WHEN_CAUGHT_UP;
+    accept(input, &request);
+    cr_expect(request.params.end_when_caught_up);
+    cr_expect_not(request.params.end_when_all_ended);
+    cr_expect_eq(subscribe_request_check_topics(&request, true, &fault), FAULT_NONE);
+    cr_expect_eq(subscribe_request_check_topics(&request, false, &fault), FAULT_OUT_OF_BOUNDS);
+    cr_expect_str_eq(fault.field, "end_when");
+    request.params.end_when_caught_up = false;
+    cr_expect_eq(subscribe_request_check_topics(&request, false, &fault), FAULT_NONE);
+    subscribe_request_fini(&request);
+}
