@@ -93,7 +93,8 @@ static const char *loss_name(uint32_t reason)
                                                   [LOSS_BUDGET] = "BUDGET",
                                                   [LOSS_RESUME_GAP] = "RESUME_GAP",
                                                   [LOSS_CONSUMER_GONE] = "CONSUMER_GONE",
-                                                  [LOSS_REPORTED_BY_PRODUCER] = "REPORTED_BY_PRODUCER"};
+                                                  [LOSS_REPORTED_BY_PRODUCER] = "REPORTED_BY_PRODUCER",
+                                                  [LOSS_TRIMMED] = "TRIMMED"};
 
     return reason < LOSS_COUNT && names[reason] ? names[reason] : "UNKNOWN";
 }

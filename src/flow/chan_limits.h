@@ -33,7 +33,8 @@ enum loss {
     LOSS_RESUME_GAP = 8,
     LOSS_CONSUMER_GONE = 9,         /* counted, never reported */
     LOSS_REPORTED_BY_PRODUCER = 10, /* of an upstream server, whose reason is not known here */
-    LOSS_COUNT = 11
+    LOSS_TRIMMED = 11,              /* retention or deletion overtook the reader of a stored topic */
+    LOSS_COUNT = 12
 };
 
 /* Events are held until they can go in the order of their times: see docs/order.md. */

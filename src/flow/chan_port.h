@@ -27,6 +27,10 @@ struct pause_port {
      * made, so none runs after they have returned. */
     void (*set_paused)(void *ctx, bool pause);
     void *ctx;
+    /* The putter knows by ERR_AGAIN that it must pause. So set_paused() is called with false only:
+     * once after each put that returned ERR_AGAIN while nothing was parked, perhaps before that put
+     * returns. */
+    bool by_result;
 };
 
 #endif

@@ -93,6 +93,18 @@ void feed_gap(struct chan *chan, struct feed *feed, uint64_t first, uint64_t las
     chan_leave(chan);
 }
 
+void feed_trimmed(struct chan *chan, struct feed *feed, uint64_t first, uint64_t last, bool count_unknown)
+{
+    struct unreported loss = feed_gap_loss(first, last, count_unknown);
+    SCRATCH struct deferred deferred;
+
+    loss.reason = LOSS_TRIMMED;
+    chan_enter(chan, &deferred);
+    if (chan->state == CHAN_OPEN)
+        feed_add_loss(chan, feed, &loss);
+    chan_leave(chan);
+}
+
 struct unreported feed_source_loss(const struct source_loss *loss)
 {
     return (struct unreported){.count = loss->count,

@@ -64,6 +64,11 @@ void feed_follow(struct feed *feed, const _Atomic uint64_t *routed);
  * as a loss and is in no total. */
 void feed_gap(struct chan *chan, struct feed *feed, uint64_t first, uint64_t last, bool count_unknown);
 
+/* Adds events [first, last] of a stored topic that retention or deletion removed before they were
+ * put (TRIMMED). They are reported, and are in no total. `count_unknown`: nobody knows how many of
+ * them the consumer wanted. */
+void feed_trimmed(struct chan *chan, struct feed *feed, uint64_t first, uint64_t last, bool count_unknown);
+
 /* Adds events that were lost before the source put them. They are reported, and are in no total.
  * Does nothing where the channel accepts nothing. */
 void feed_lost_upstream(struct chan *chan, struct feed *feed, const struct source_loss *loss);

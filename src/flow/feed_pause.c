@@ -12,7 +12,11 @@ static bool pause_is_stale(const struct chan *chan, const struct feed *feed)
 
 void feed_update_pause(struct chan *chan, struct feed *feed)
 {
-    if (!feed->pausable || feed->announcing || !pause_is_stale(chan, feed))
+    if (!feed->pausable)
+        return;
+    if (pausable_feed(feed)->port.by_result && !list_empty(&feed->parked_entries))
+        feed->paused = true;
+    if (feed->announcing || !pause_is_stale(chan, feed))
         return;
     feed->announcing = true;
     pausable_feed(feed)->next_to_announce = chan->deferred->to_announce;

@@ -40,7 +40,7 @@ static enum err open_inlet(struct activation *activation)
 static enum err open_own_route(struct activation *activation, const struct filter *filter,
                                const struct filter_part *part)
 {
-    const struct pause_port pause_port = {set_paused, activation};
+    const struct pause_port pause_port = {.set_paused = set_paused, .ctx = activation};
 
     if (open_inlet(activation) != ERR_OK)
         return ERR_NO_MEMORY;
@@ -56,7 +56,7 @@ static enum err open_own_route(struct activation *activation, const struct filte
 static enum err open_member_route(struct activation *activation, const struct filter *filter,
                                   const struct filter_part *part)
 {
-    const struct pause_port blocks = {NULL, NULL};
+    const struct pause_port blocks = {.set_paused = NULL};
     struct inlet *inlet;
     enum err err = shared_call_join(activation, &inlet);
 

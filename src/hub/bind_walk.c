@@ -118,6 +118,8 @@ static void bound(struct bind_walk *walk)
 {
     struct called *called = walk->subscription->called;
 
+    if (walk->subscription->ends_when_caught_up)
+        ready_add(&walk->subscription->ready); /* perhaps there is nothing to catch up with */
     bindings_become_wildcard(walk->subscription);
     rebind_clear(walk->subscription);
     if (called) {
@@ -241,7 +243,10 @@ enum err bind_walk_begin(struct subscription *subscription, const struct bind_st
     }
     if (start->last > 0)
         registry_keep_history(registry);
-    walk->start_point = (struct start_point){.resume = walk->resume, .last = start->last};
+    walk->start_point = (struct start_point){.resume = walk->resume,
+                                             .last = start->last,
+                                             .stored_start = start->stored_start,
+                                             .stored_value = start->stored_value};
     if (join_wildcards(subscription, start) != ERR_OK) {
         walk_free(walk);
         return ERR_NO_MEMORY;

@@ -24,6 +24,8 @@ struct bind_start {
     uint64_t resume_left_out;
     bool resume_others_live;
     uint32_t last;
+    uint32_t stored_start; /* enum stored_start */
+    uint64_t stored_value;
     bool at_once; /* all in the first portion */
 };
 

@@ -11,6 +11,7 @@
 #include "hub/hub_parts.h"
 #include "hub/kept_memory.h"
 #include "hub/producer_internal.h"
+#include "hub/reader.h"
 #include "hub/reselection.h"
 #include "hub/subscription_internal.h"
 #include "hub/wildcard_sweep.h"
@@ -305,16 +306,24 @@ bool bindings_free_spare(struct subscription *subscription)
 
 bool bindings_left(const struct subscription *subscription)
 {
-    return subscription->binding_count + subscription->spare_count > 0;
+    return subscription->binding_count + subscription->spare_count + subscription->reader_count > 0;
+}
+
+static struct list *first_of(struct list *list, struct list *other)
+{
+    return list_empty(list) ? list_first(other) : list_first(list);
 }
 
 static bool detach_first(struct subscription *subscription)
 {
-    struct list *node = list_first(&subscription->spare_bindings);
+    struct list *node = first_of(&subscription->spare_readers, &subscription->readers);
     struct binding *binding;
 
-    if (!node)
-        node = list_first(&subscription->bindings);
+    if (node) {
+        reader_leave(container_of(node, struct reader, in_subscription));
+        return true;
+    }
+    node = first_of(&subscription->spare_bindings, &subscription->bindings);
     if (!node)
         return false;
     binding = container_of(node, struct binding, link);

@@ -106,6 +106,7 @@ struct producer {
     struct peer_count *charge;   /* of the peer that the name is charged to; NULL: to nobody */
     uint64_t charged_bytes;      /* for labels and topics */
     uint64_t bound;              /* when it was bound: bind_subscriptions() numbers them */
+    struct list readers;         /* reader.h; of kinds that have them */
     struct bind_rest *bind_rest; /* subscriptions that are still to be bound; NULL: none */
     struct bindings_end bindings_end;
     struct producer_noted noted;

@@ -18,6 +18,7 @@ enum err producer_init(struct producer *producer, const struct producer_kind *ki
 {
     if (inlet_init(&producer->inlet, start) != ERR_OK)
         return ERR_NO_MEMORY;
+    list_init(&producer->readers);
     producer->kind = kind;
     producer->hub = hub;
     producer->registry = registry;

@@ -37,6 +37,7 @@
 #include "hub/hub_parts.h"
 #include "hub/kept_memory.h"
 #include "hub/producer_internal.h"
+#include "hub/reader.h"
 #include "hub/registry.h"
 #include "hub/reselection.h"
 #include "hub/select_plan.h"
@@ -103,7 +104,7 @@ static void fail(struct rebind *rebind)
 static bool clear_some(struct subscription *subscription)
 {
     for (uint32_t left = STEP_BINDINGS; left > 0; left--)
-        if (!bindings_free_spare(subscription))
+        if (!bindings_free_spare(subscription) && !readers_free_spare(subscription))
             return false;
     return true;
 }

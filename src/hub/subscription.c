@@ -37,6 +37,7 @@
 #include "hub/hub_parts.h"
 #include "hub/kept_memory.h"
 #include "hub/producer_internal.h"
+#include "hub/reader.h"
 #include "hub/rebind.h"
 #include "hub/subscription_ends.h"
 #include "hub/subscription_internal.h"
@@ -198,10 +199,12 @@ static void leave(struct subscription *subscription)
 /* What waits to be started again is nothing to wait for, unless others are at work. */
 static void run_live(struct subscription *subscription)
 {
-    if (!subscription->ends_with_activations || !subscription->begun ||
-        subscription->activation_count > subscription->retrying_count)
+    const bool all_ended = subscription->ends_with_activations && subscription->begun &&
+                           subscription->activation_count <= subscription->retrying_count;
+
+    if (!all_ended && !readers_caught_up(subscription))
         return;
-    subscription->closing = CLOSING_ALL_ENDED;
+    subscription->closing = all_ended ? CLOSING_ALL_ENDED : CLOSING_CAUGHT_UP;
     ctx_drain(&subscription->ctx, FAULT_FINISHED, clock_from_now_ns(ALL_ENDED_DRAIN_NS));
 }
 
@@ -317,6 +320,7 @@ static struct subscription *subscription_new(struct hub *hub, const struct subsc
     slice_init(&subscription->detach, bindings_detach_step);
     list_init(&subscription->bindings);
     list_init(&subscription->spare_bindings);
+    reader_lists_init(subscription, params->end_when_caught_up);
     subscription->generation = 1;
     list_init(&subscription->activations);
     list_init(&subscription->to_end);
@@ -383,6 +387,8 @@ enum fault_reason hub_subscribe(struct hub *hub, const struct subscription_param
                                      .resume_left_out = params->resume_left_out,
                                      .resume_others_live = params->resume_others_live,
                                      .last = params->last,
+                                     .stored_start = params->stored_start,
+                                     .stored_value = params->stored_value,
                                      .at_once = !params->port->bound};
     OWNED(discard) struct subscription *subscription = NULL;
     uint32_t cost;

@@ -68,7 +68,11 @@ struct subscription {
     const struct drained_positions *drained;
     uint32_t drained_index;
     uint32_t binding_count;
-    struct slice detach; /* takes the bindings out */
+    struct list readers, spare_readers; /* reader.h */
+    uint32_t reader_count;              /* of both */
+    uint32_t catching_up;               /* readers whose catching up it waits for */
+    bool ends_when_caught_up;
+    struct slice detach; /* takes bindings and readers out */
     bool detaching;      /* `detach` waits for its turn; it holds a reference */
     struct list activations;
     struct list to_end; /* activations whose end is still to be requested */
@@ -110,7 +114,7 @@ struct subscription *subscription_after(struct hub *hub, struct bytes id);
 static inline uint32_t subscription_producers(const struct subscription *subscription)
 {
     return wildcard_inlets(hub_wildcards(subscription->hub), &subscription->wildcard) +
-           subscription->binding_count + subscription->activation_count;
+           subscription->binding_count + subscription->reader_count + subscription->activation_count;
 }
 
 /* NULL: *fault says SUBSCRIPTION_NOT_FOUND. */

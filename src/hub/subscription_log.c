@@ -12,6 +12,7 @@ static const char *const closing_names[] = {
     [CLOSING_FINISHED] = "FINISHED",
     [CLOSING_DISCONNECTED] = "DISCONNECTED",
     [CLOSING_ALL_ENDED] = "ALL_ENDED",
+    [CLOSING_CAUGHT_UP] = "CAUGHT_UP",
 };
 
 static void add_change(const struct subscription *subscription, enum change_kind kind, const char *reason)

@@ -12,7 +12,8 @@ enum closing {
     CLOSING_SERVER_DRAINING = 1,
     CLOSING_FINISHED = 2,
     CLOSING_DISCONNECTED = 3,
-    CLOSING_ALL_ENDED = 4
+    CLOSING_ALL_ENDED = 4,
+    CLOSING_CAUGHT_UP = 5
 };
 
 /* closing() and abort_call() are called on the loop, at most once, and before the channel drains or

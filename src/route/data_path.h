@@ -75,6 +75,9 @@ struct inlet {
     struct totals published;
     int64_t last_event_wall_ns;
     struct history *history; /* NULL: none is kept */
+    /* What is offered next does not follow on what was offered before. Called before the first put.
+     * NULL: nobody needs to know. */
+    void (*on_hole)(struct inlet *inlet);
     /* What a channel that joins hears of the source. */
     struct source_state source_state; /* its message is the next */
     char *source_message;             /* NULL: none */
@@ -106,6 +109,8 @@ struct route {
     struct feed *feed; /* of an activation; NULL: the shared feed of the source */
     struct inlet *inlet;
     uint32_t generation; /* without a feed of its own: for chan_put_shared() */
+    /* With a feed: puts in place of chan_put(), under the inlet's lock. NULL: chan_put() does. */
+    enum err (*put)(struct route *route, struct chunk *chunk, uint32_t first, uint32_t last);
 
     uint32_t reported_version; /* inlet->source_version that the channel has heard of; control thread */
 

@@ -15,6 +15,7 @@
 #include "base/budget.h"
 #include "base/list.h"
 #include "event/chunk_origin.h"
+#include "event/chunk_origin.h"
 #include "event/peek.h"
 #include "route/data_path.h"
 #include "route/route_put.h"
@@ -92,13 +93,20 @@ uint32_t history_shed(uint32_t max)
     return count;
 }
 
-void history_free(struct history *history)
+void history_clear(struct history *history)
 {
     if (!history)
         return;
     pthread_mutex_lock(&lock);
     forget_all(history);
     pthread_mutex_unlock(&lock);
+}
+
+void history_free(struct history *history)
+{
+    if (!history)
+        return;
+    history_clear(history);
     free(history->chunks);
     free(history);
 }
@@ -169,6 +177,7 @@ static bool wanted(const struct route *route, const struct chunk *chunk, uint32_
         return true;
     event_peek(chunk_range(chunk, event, event + 1), &view, &headers);
     view.origin = chunk_origin(chunk);
+    view.origin = chunk_origin(chunk);
     return filter_event(route->filter, &route->part, &view);
 }
 
@@ -223,6 +232,43 @@ static struct history snapshot(const struct history *history)
         copy.chunks[copy.count++] = chunk_retain(at(history, i));
     pthread_mutex_unlock(&lock);
     return copy;
+}
+
+/* Puts what the route wants of one chunk from `sequence` on. False: its put() has refused. */
+static bool put_chunk_from(struct route *route, struct chunk *chunk, uint64_t sequence)
+{
+    uint32_t first, last = 0;
+
+    while (last < chunk->count && chunk_sequence(chunk, last) < sequence)
+        last++;
+    for (first = last; first < chunk->count; first = last + 1) {
+        for (last = first; last < chunk->count && wanted(route, chunk, last);)
+            last++;
+        if (first < last && route_put(route, chunk, first, last, NULL) != ERR_OK)
+            return false;
+    }
+    return true;
+}
+
+bool history_put_from(const struct history *history, struct route *route, uint64_t sequence)
+{
+    struct history copy;
+    bool reaches, more;
+
+    if (!history)
+        return false;
+    copy = snapshot(history);
+    reaches = copy.count > 0 && chunk_sequence(at(&copy, 0), 0) <= sequence;
+    more = reaches;
+    for (uint32_t i = 0; i < copy.count; i++) {
+        struct chunk *chunk = at(&copy, i);
+
+        if (more && chunk_sequence(chunk, chunk->count - 1) >= sequence)
+            more = put_chunk_from(route, chunk, sequence);
+        chunk_release(chunk);
+    }
+    free(copy.chunks);
+    return reaches;
 }
 
 void history_put(const struct history *history, struct route *route, uint32_t max)

@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "base/base.h"
+
 struct chunk;
 struct history;
 struct route;
@@ -30,10 +32,18 @@ struct history *history_new(const struct history_bounds *bounds);
 void history_free(struct history *history);                     /* NULL is allowed */
 void history_add(struct history *history, struct chunk *chunk); /* the chunk that comes next */
 
+/* Forgets all: what comes next does not follow on it. NULL is allowed. */
+void history_clear(struct history *history);
+
 /* Gives up chunks, at most `max`: the oldest of the sources that have been quiet for longest.
  * Returns how many it gave up. Any thread, with no lock of an inlet or channel that could wait for
  * this one. */
 uint32_t history_shed(uint32_t max);
+
+/* Puts to the route what it wants of the events from `sequence` on, until its put() returns
+ * something else than ERR_OK. False: the history does not reach back to there, and nothing was put.
+ * `history` NULL: there is none. */
+MUST_CHECK bool history_put_from(const struct history *history, struct route *route, uint64_t sequence);
 
 /* Puts to the route the last `max` events that it wants. */
 void history_put(const struct history *history, struct route *route, uint32_t max);

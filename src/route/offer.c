@@ -49,9 +49,13 @@ static uint32_t push_chunk(struct inlet *inlet, struct chunk *chunk, struct put_
 }
 
 /* The chunk has its sequences already. */
-static NOINLINE uint64_t last_of_numbered(const struct inlet *inlet, const struct chunk *chunk)
+static NOINLINE uint64_t last_of_numbered(struct inlet *inlet, const struct chunk *chunk)
 {
-    CHECK(chunk_sequence(chunk, 0) > inlet->last_sequence);
+    const uint64_t first = chunk_sequence(chunk, 0);
+
+    CHECK(first > inlet->last_sequence);
+    if (inlet->on_hole && first != inlet->last_sequence + 1)
+        inlet->on_hole(inlet);
     return chunk_sequence(chunk, chunk->count - 1);
 }
 

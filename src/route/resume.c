@@ -111,6 +111,22 @@ void resume_free(struct resume *resume)
     free(resume);
 }
 
+const struct resume_point *resume_find(struct resume *resume, struct bytes name)
+{
+    struct map_node *node = map_find(&resume->map, name);
+    struct position *position = node ? container_of(node, struct position, node) : NULL;
+
+    if (!position || position->settled)
+        return NULL;
+    position->settled = true;
+    return position->point;
+}
+
+enum resume_others resume_others(const struct resume *resume)
+{
+    return resume->others;
+}
+
 static void report_gap(const struct route *route, struct source *source, uint64_t first, uint64_t last,
                        bool count_unknown)
 {

@@ -37,6 +37,11 @@ OWNED_BY(resume_free, struct resume);
  * functions below need all of them sorted. */
 bool resume_sort(struct resume *resume, uint32_t max);
 
+/* Where the earlier stream stood in the source of this name, which has no gap from now on. NULL: it
+ * did not name it, or the gap was reported before. */
+const struct resume_point *resume_find(struct resume *resume, struct bytes name);
+enum resume_others resume_others(const struct resume *resume);
+
 /* Reports the resume gap of a source that a new route is for; once for each name. `last_sequence`
  * is the source's last event so far. Under the inlet's lock. */
 void resume_gap_report(struct resume *resume, const struct route *route, struct source *source,

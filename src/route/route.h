@@ -14,6 +14,8 @@ struct resume;
 struct start_point {
     struct resume *resume; /* NULL: nothing is resumed */
     uint32_t last;         /* this many matching events of the history */
+    uint32_t stored_start; /* of stored topics: enum stored_start, and its value */
+    uint64_t stored_value;
 };
 
 /* Makes a route, which is not in the inlet yet. With `pause_port` (as for feed_open()) it opens a

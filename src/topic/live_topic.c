@@ -1,172 +1,16 @@
-/* live_topic.c - see live_topic.h. */
+/* live_topic.c - see live_topic.h. topic_producer.c has the rest of it. */
 #include "topic/live_topic.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/log.h"
-#include "flow/producer_state.h"
-#include "hub/bind_rest.h"
-#include "hub/binding.h"
-#include "hub/bindings_close.h"
-#include "hub/hub_parts.h"
-#include "hub/hub_query.h"
-#include "hub/producer_change.h"
-#include "hub/ready.h"
-#include "hub/registry.h"
-#include "route/inlet.h"
-
-static struct live_topic *topic_of(const struct producer *producer)
-{
-    return container_of(producer, struct live_topic, producer);
-}
-
-/* ---- the kind ---- */
-
-static bool joinable(const struct producer *producer)
-{
-    return producer->inlet.state == INLET_OPEN;
-}
-
-static void ended(struct producer *producer)
-{
-    live_topic_release(topic_of(producer));
-}
-
-/* Nobody can find it any more. Consumers that are many leave in slices; until then this holds the
- * caller's reference. */
-static void remove_now(struct producer *producer, enum fault_reason reason, int64_t drain_ns)
-{
-    const struct bindings_end end = {.state = PRODUCER_REMOVED, .ended = ended};
-
-    (void)drain_ns; /* nothing waits for its end */
-    registry_remove(producer);
-    inlet_set_state(&producer->inlet, INLET_REMOVED);
-    log_write(LOG_INFO, "topic.removed", LOG_BYTES("topic", source_name(producer->inlet.source)),
-              LOG_NUMBER("epoch", producer->inlet.source->epoch),
-              LOG_NUMBER("events", producer->inlet.published.events),
-              LOG_NUMBER("subscriptions", inlet_subscriptions(&producer->inlet)));
-    producer_removed(producer, fault_reason_name(reason));
-    if (bindings_end(producer, &end))
-        ended(producer);
-}
-
-static void query(struct producer *producer, struct producer_view *view)
-{
-    (void)producer;
-    view->is_topic = true;
-}
-
-static unsigned state(const struct producer *producer, const struct producer_view *view)
-{
-    (void)producer;
-    (void)view;
-    return PRODUCER_ACTIVE;
-}
-
-/* The caller's reference stays. */
-static void leave_hub(struct producer *producer)
-{
-    registry_remove(producer);
-    inlet_set_state(&producer->inlet, INLET_REMOVED);
-    bindings_close(producer, PRODUCER_REMOVED, 0, NULL);
-}
-
-static const struct producer_kind topic_kind = {
-    .name = "TOPIC",
-    .name_rule = NAME_KEPT,
-    .taken = "a stored topic has it",
-    .stays = true,
-    .joinable = joinable,
-    .bind = binding_bind,
-    .reselect = binding_reselect,
-    .remove = remove_now,
-    .query = query,
-    .state = state,
-    .free = leave_hub,
-};
-
-/* ---- making ---- */
+#include "topic/read_turns.h"
 
 static void topic_free(struct live_topic *topic)
 {
     topic_tail_fini(&topic->tail);
     producer_fini(&topic->producer);
+    read_turns_release(topic->turns);
     free(topic);
-}
-
-static struct live_topic *topic_new(struct hub *hub, const struct topic_port *port,
-                                    const struct topic_info *info)
-{
-    char name[1 + MAX_TOPIC_NAME_BYTES] = "@";
-    const size_t size = MIN_OF(info->name.size, MAX_TOPIC_NAME_BYTES);
-    struct live_topic *topic = calloc(1, sizeof(*topic));
-    struct inlet_start start = {.name = {(const uint8_t *)name, size + 1},
-                                .epoch = info->incarnation,
-                                .last_sequence = info->next_seq - 1,
-                                .state = INLET_OPEN};
-
-    if (!topic)
-        return NULL;
-    memcpy(name + 1, info->name.data, size);
-    if (producer_init(&topic->producer, &topic_kind, hub, hub_registry(hub), &start, NULL) != ERR_OK) {
-        free(topic);
-        return NULL;
-    }
-    topic_tail_init(&topic->tail);
-    topic->port = port;
-    topic->id = info->id;
-    atomic_init(&topic->refs, 1);
-    return topic;
-}
-
-/* The routes come first, then the name, as with other producers. */
-static enum err join(struct live_topic *topic)
-{
-    struct list none;
-
-    list_init(&none);
-    bind_subscriptions(&topic->producer, &none, false);
-    if (registry_add(&topic->producer) == ERR_OK)
-        return ERR_OK;
-    bindings_close(&topic->producer, PRODUCER_REMOVED, 0, NULL);
-    return ERR_NO_MEMORY;
-}
-
-enum err live_topic_add(struct hub *hub, const struct topic_port *port, const struct topic_info *info,
-                        struct live_topic **topic_out)
-{
-    struct live_topic *topic;
-    struct fault fault;
-    enum err err;
-
-    if (registry_reserve_name(hub_registry(hub), &fault) != FAULT_NONE)
-        return fault.reason == FAULT_MEMORY_BUDGET ? ERR_NO_MEMORY : ERR_FULL;
-    topic = topic_new(hub, port, info);
-    if (!topic)
-        return ERR_NO_MEMORY;
-    err = join(topic);
-    ready_run(hub_ready(hub)); /* subscriptions may have ended for want of memory */
-    if (err != ERR_OK) {
-        topic_free(topic);
-        return err;
-    }
-    producer_added(&topic->producer);
-    *topic_out = topic;
-    return ERR_OK;
-}
-
-void live_topic_remove(struct live_topic *topic)
-{
-    struct ready_list *ready;
-
-    if (!topic->producer.named) { /* the hub has ended */
-        live_topic_release(topic);
-        return;
-    }
-    ready = hub_ready(topic->producer.hub);
-    remove_now(&topic->producer, FAULT_REMOVED, 0);
-    ready_run(ready);
 }
 
 struct live_topic *live_topic_retain(struct live_topic *topic)
@@ -183,5 +27,7 @@ void live_topic_release(struct live_topic *topic)
 
 struct live_topic_readers live_topic_readers(const struct live_topic *topic)
 {
-    return (struct live_topic_readers){.all = inlet_subscriptions(&topic->producer.inlet)};
+    return (struct live_topic_readers){
+        .all = inlet_subscriptions(&topic->producer.inlet),
+        .behind = (uint32_t)atomic_load_explicit(&topic->behind, memory_order_relaxed)};
 }

@@ -16,19 +16,28 @@
 #include "topic/topic_tail.h"
 
 struct hub;
+struct read_turns;
 
 struct live_topic {
-    struct producer producer;      /* its inlet has the name, the incarnation, and the sequences */
-    const struct topic_port *port; /* constant; it outlives the topic */
-    uint64_t id;                   /* constant: the backend's */
+    struct producer producer;               /* its inlet has the name, the incarnation, and the sequences */
+    const struct topic_port *port;          /* constant; it outlives the topic */
+    struct read_turns *turns;               /* constant; a reference */
+    uint64_t id;                            /* constant: the backend's */
+    const struct topic_ancestor *ancestors; /* constant: as in struct topic_info */
+    uint32_t ancestor_count;
     _Atomic uint32_t refs;
+    _Atomic int32_t behind; /* of its readers: those that read from the store now */
     struct topic_tail tail;
+
+    /* Loop only. */
+    bool is_removed;
+    struct slice ending; /* closes its readers */
 };
 
 /* Makes the topic a producer of the hub, and binds it to the subscriptions that want it. One
  * reference is the caller's, who gives it up with live_topic_remove().
  *   ERR_NO_MEMORY, ERR_FULL (as many producers as there may be)  there is nothing */
-MUST_CHECK enum err live_topic_add(struct hub *hub, const struct topic_port *port,
+MUST_CHECK enum err live_topic_add(struct hub *hub, const struct topic_port *port, struct read_turns *turns,
                                    const struct topic_info *info, struct live_topic **topic_out);
 
 /* The topic was deleted. Its consumers get what waits for them, TRIMMED for what they had not read,

@@ -6,6 +6,7 @@
 
 #include "hub/hub.h"
 #include "loop/loop.h"
+#include "topic/read_turns.h"
 #include "topic/topics_internal.h"
 
 /* ---- names ---- */
@@ -127,7 +128,7 @@ static enum err open_all(struct topics *topics)
     for (size_t i = 0; i < opening.count && opening.err == ERR_OK; i++) {
         const struct topic_info *info = &opening.infos[i];
 
-        opening.err = live_topic_add(topics->hub, &topics->port, info, &live);
+        opening.err = live_topic_add(topics->hub, &topics->port, topics->turns, info, &live);
         if (opening.err == ERR_OK)
             topics_begin(topics, topics_named(topics, info->name), live);
     }
@@ -145,11 +146,13 @@ enum err topics_new(struct loop *loop, const struct topics_params *params, struc
     topics->loop = loop;
     topics->hub = params->hub;
     topics->port = params->port;
+    topics->turns = read_turns_new(loop, &params->port);
     topics->settings = params->settings;
     CHECK(pthread_rwlock_init(&topics->lock, NULL) == 0);
     map_init(&topics->names);
     sorted_init(&topics->by_name, sorted_key);
-    err = topic_globs_init(&topics->on_publish, params->on_publish, params->on_publish_count);
+    err = topics->turns ? topic_globs_init(&topics->on_publish, params->on_publish, params->on_publish_count)
+                        : ERR_NO_MEMORY;
     if (err == ERR_OK)
         err = open_all(topics);
     if (err == ERR_OK)
@@ -176,6 +179,7 @@ void topics_free(struct topics *topics)
     map_fini(&topics->names);
     peer_counts_fini(&topics->peers);
     topic_globs_fini(&topics->on_publish);
+    read_turns_release(topics->turns);
     pthread_rwlock_destroy(&topics->lock);
     free(topics);
 }

@@ -86,7 +86,7 @@ static enum err begin_topic(struct topics_change *change)
 
     if (!topics->port.info(topics->port.ctx, change->port_change.id, &info))
         return ERR_NOT_FOUND;
-    const enum err err = live_topic_add(topics->hub, &topics->port, &info, &live);
+    const enum err err = live_topic_add(topics->hub, &topics->port, topics->turns, &info, &live);
     if (err != ERR_OK)
         return err;
     change->topic->settings = info.settings;

@@ -29,10 +29,13 @@ struct named_topic {
     uint8_t name[];
 };
 
+struct read_turns;
+
 struct topics {
     struct loop *loop;
     struct hub *hub;
     struct topic_port port;
+    struct read_turns *turns;       /* of its readers */
     struct topic_settings settings; /* of topics that are made on publish */
     struct topic_globs on_publish;
     /* The loop changes it under `lock` and may read it without. Other threads read it under

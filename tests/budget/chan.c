@@ -39,7 +39,7 @@ static void open_job(const struct budget_shape *shape)
                                        .fallback = OVERFLOW_DROP_OLDEST,
                                        .block_timeout_ns = NS_PER_S};
     const struct chan_callbacks callbacks = {.readable = on_readable};
-    const struct pause_port pausable = {set_paused, &state.paused};
+    const struct pause_port pausable = {.set_paused = set_paused, .ctx = &state.paused};
 
     state.shape = *shape;
     state.next = 1;

@@ -378,6 +378,7 @@ static void on_loss(void *ctx, const struct lost_note *note)
         [LOSS_OVERFLOW_OLDEST] = "OLDEST", [LOSS_OVERFLOW_NEWEST] = "NEWEST",
         [LOSS_EXPIRED] = "EXPIRED",        [LOSS_BLOCK_TIMEOUT] = "BLOCK_TIMEOUT",
         [LOSS_DRAIN_CUT] = "DRAIN_CUT",    [LOSS_RESUME_GAP] = "RESUME_GAP",
+        [LOSS_TRIMMED] = "TRIMMED",
     };
     struct consumer *consumer = ctx;
     struct buf *buf = &consumer->losses;

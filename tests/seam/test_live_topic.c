@@ -7,6 +7,7 @@
 #include "seam/fake_session.h"
 #include "seam/hub_fixture.h"
 #include "topic/live_topic.h"
+#include "topic/read_turns.h"
 
 #define INCARNATION UINT64_C(7)
 
@@ -14,11 +15,14 @@ static const struct topic_port no_port = {0}; /* nobody is behind */
 
 static struct live_topic *topic_add(struct hub_fixture *fixture, const char *name, uint64_t next_seq)
 {
+    struct read_turns *turns = read_turns_new(fixture->loop, &no_port);
     const struct topic_info info = {
         .id = 3, .incarnation = INCARNATION, .name = text_of(name), .first_seq = 1, .next_seq = next_seq};
     struct live_topic *topic;
 
-    cr_assert_eq(live_topic_add(fixture->hub, &no_port, &info, &topic), ERR_OK);
+    cr_assert(turns);
+    cr_assert_eq(live_topic_add(fixture->hub, &no_port, turns, &info, &topic), ERR_OK);
+    read_turns_release(turns);
     return topic;
 }
 
@@ -52,7 +56,7 @@ Test(live_topic, its_sequences_are_those_of_the_log_and_its_epoch_is_the_incarna
     hub_fixture_open(&fixture);
     consumer_join(&before, &fixture, subscription_params_of(NULL));
     topic = topic_add(&fixture, "orders", 101);
-    consumer_join(&after, &fixture, subscription_params_of("a"));
+    consumer_join(&after, &fixture, subscription_params_of("orders"));
     commit(topic, 2, 0, 101);
     commit(topic, 3, 2, 103);
     cr_assert_str_eq(consumer_read(&before), "@orders 101-102, @orders 103-103, @orders is ACTIVE\n");

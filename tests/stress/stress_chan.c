@@ -329,8 +329,9 @@ static void begin(struct round *round, uint64_t seed)
         putter->random = seed * PUTTERS + i;
         putter->source = source_named("putter", i);
         putter->pausable = roll(&round->random, 2);
-        putter->feed = feed_open(round->chan, putter->source, 1,
-                                 putter->pausable ? &(struct pause_port){set_paused, putter} : NULL);
+        putter->feed = feed_open(
+            round->chan, putter->source, 1,
+            putter->pausable ? &(struct pause_port){.set_paused = set_paused, .ctx = putter} : NULL);
         HOLDS(round, putter->feed);
         feed_follow(putter->feed, &putter->routed);
         flag_init(&putter->over);

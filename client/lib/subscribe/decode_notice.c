@@ -240,9 +240,10 @@ static const char *name_of(const char *const *names, size_t count, int value)
 
 const char *tributary_loss_name(int reason)
 {
-    static const char *const names[] = {"UNSPECIFIED", "OVERFLOW_OLDEST", "OVERFLOW_NEWEST",     "COALESCED",
-                                        "EXPIRED",     "BLOCK_TIMEOUT",   "DRAIN_CUT",           "BUDGET",
-                                        "RESUME_GAP",  "CONSUMER_GONE",   "REPORTED_BY_PRODUCER"};
+    static const char *const names[] = {
+        "UNSPECIFIED",          "OVERFLOW_OLDEST", "OVERFLOW_NEWEST", "COALESCED",  "EXPIRED",
+        "BLOCK_TIMEOUT",        "DRAIN_CUT",       "BUDGET",          "RESUME_GAP", "CONSUMER_GONE",
+        "REPORTED_BY_PRODUCER", "TRIMMED"};
 
     return name_of(names, ARRAY_LEN(names), reason);
 }
@@ -257,8 +258,8 @@ const char *tributary_state_name(int state)
 
 const char *tributary_closing_name(int reason)
 {
-    static const char *const names[] = {"UNSPECIFIED", "SERVER_DRAINING", "FINISHED", "DISCONNECTED",
-                                        "ALL_ENDED"};
+    static const char *const names[] = {"UNSPECIFIED",  "SERVER_DRAINING", "FINISHED",
+                                        "DISCONNECTED", "ALL_ENDED",       "CAUGHT_UP"};
 
     return name_of(names, ARRAY_LEN(names), reason);
 }

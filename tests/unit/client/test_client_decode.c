@@ -286,7 +286,8 @@ Test(client_decode, numbers_without_a_name_are_unknown)
 {
     cr_assert_str_eq(tributary_loss_name(1), "OVERFLOW_OLDEST");
     cr_assert_str_eq(tributary_loss_name(10), "REPORTED_BY_PRODUCER");
-    cr_assert_str_eq(tributary_loss_name(11), "UNKNOWN");
+    cr_assert_str_eq(tributary_loss_name(11), "TRIMMED");
+    cr_assert_str_eq(tributary_loss_name(12), "UNKNOWN");
     cr_assert_str_eq(tributary_loss_name(-1), "UNKNOWN");
     cr_assert_str_eq(tributary_state_name(9), "RESYNC");
     cr_assert_str_eq(tributary_state_name(10), "UNKNOWN");

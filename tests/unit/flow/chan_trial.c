@@ -135,9 +135,11 @@ void trial_begin(struct trial *trial, uint64_t seed)
             shared_state(trial->chan, trial->sources[i], &(struct source_state){.state = 1});
             continue;
         }
-        trial->feeds[i] = feed_open(
-            trial->chan, trial->sources[i], 1,
-            trial->model.feeds[i].pausable ? &(struct pause_port){set_paused, &trial->producers[i]} : NULL);
+        trial->feeds[i] =
+            feed_open(trial->chan, trial->sources[i], 1,
+                      trial->model.feeds[i].pausable
+                          ? &(struct pause_port){.set_paused = set_paused, .ctx = &trial->producers[i]}
+                          : NULL);
         feed_follow(trial->feeds[i], &trial->routed[i]);
     }
 }

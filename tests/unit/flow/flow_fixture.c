@@ -78,9 +78,10 @@ void flow_fixture_open_pausable(struct flow_fixture *fixture, const struct chan_
 
         fixture->sources[i] = source_named(name, i + 1);
         fixture->producers[i] = (struct fake_producer){.fixture = fixture, .name = fixture->sources[i]->name};
-        fixture->feeds[i] =
-            feed_open(fixture->chan, fixture->sources[i], 1,
-                      i < shared ? NULL : &(struct pause_port){set_paused, &fixture->producers[i]});
+        fixture->feeds[i] = feed_open(
+            fixture->chan, fixture->sources[i], 1,
+            i < shared ? NULL
+                       : &(struct pause_port){.set_paused = set_paused, .ctx = &fixture->producers[i]});
         cr_assert(fixture->feeds[i]);
         feed_follow(fixture->feeds[i], &fixture->routed[i]);
         fixture->next[i] = 1;

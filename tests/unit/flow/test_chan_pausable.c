@@ -439,8 +439,8 @@ Test(chan_pausable, feed_close_waits_for_a_call_that_is_being_made, .timeout = 6
 
     flow_fixture_open_pausable(&fixture, &bounds, 0, 1);
     feed_close(fixture.chan, fixture.feeds[0], 7, 0, NULL);
-    fixture.feeds[0] =
-        feed_open(fixture.chan, fixture.sources[0], 1, &(struct pause_port){hear_slowly, &slow_producer});
+    fixture.feeds[0] = feed_open(fixture.chan, fixture.sources[0], 1,
+                                 &(struct pause_port){.set_paused = hear_slowly, .ctx = &slow_producer});
     slow_producer.chan = fixture.chan;
     slow_producer.feed = fixture.feeds[0];
     cr_assert_eq(pthread_create(&putter, NULL, put_feed, &fixture), 0);

@@ -1,0 +1,67 @@
+/* run_chunk.c - see run_chunk.h. */
+#include "topic/run_chunk.h"
+
+#include <stdlib.h>
+
+#include "event/chunk.h"
+#include "event/varint.h"
+
+#define EVENT_TAG WIRE_TAG(1, WIRE_LEN)
+
+/* Space for the offsets of `count` events. */
+static bool reserve(struct framing_scan *scan, uint32_t count)
+{
+    const size_t capacity = (size_t)count + 1;
+    uint32_t *offsets;
+
+    if (capacity <= scan->capacity)
+        return true;
+    framing_fini(scan);
+    offsets = malloc(capacity * sizeof(*offsets));
+    if (!offsets)
+        return false;
+    scan->offsets = offsets;
+    scan->capacity = capacity;
+    return true;
+}
+
+/* Finds the next event, which begins at `at`. Returns where it ends; NULL: it is malformed. */
+static inline const uint8_t *event_end(const uint8_t *at, const uint8_t *end)
+{
+    uint64_t size;
+    size_t read;
+
+    if (end - at < 2 || *at++ != EVENT_TAG)
+        return NULL;
+    if (LIKELY(*at < 0x80))
+        return *at <= end - at - 1 ? at + 1 + *at : NULL;
+    read = varint_read(at, end, &size);
+    return read > 0 && size <= (size_t)(end - at) - read ? at + read + size : NULL;
+}
+
+enum err run_chunk(const struct topic_run *run, uint32_t skip, struct framing_scan *scan,
+                   struct chunk **chunk_out)
+{
+    const uint8_t *at, *end = run->events.data + run->events.size;
+    struct bytes events = run->events;
+    const uint32_t count = run->count - skip;
+
+    if (!events_skip(&events, skip))
+        return ERR_INVALID;
+    if (!reserve(scan, count))
+        return ERR_NO_MEMORY;
+    at = events.data;
+    for (uint32_t i = 0; i < count; i++) {
+        scan->offsets[i] = (uint32_t)(at - events.data);
+        at = event_end(at, end);
+        if (!at)
+            return ERR_INVALID;
+    }
+    if (at != end)
+        return ERR_INVALID;
+    scan->offsets[count] = (uint32_t)events.size;
+    scan->count = count;
+    scan->events_bytes = (uint32_t)events.size;
+    scan->contiguous = true;
+    return chunk_of(events, scan, chunk_out);
+}
