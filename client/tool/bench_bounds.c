@@ -10,9 +10,9 @@
 #define MAX_DAY_NS (24 * 3600 * NS_PER_S)
 
 const struct option_bounds bench_pub_bounds[BENCH_PUB_BOUNDS] = {
-    {"publishers", 1, MAX_CLIENTS},
-    {"size", MARK_BYTES, MAX_SIZE},
+    {"publishers", 1, MAX_CLIENTS},    {"size", MARK_BYTES, MAX_SIZE},
     {"rate", 0, UINT64_C(1000000000)}, /* 0: unlimited */
+    {"window", 1, 1u << 24},           {"batch", 1, 65536},
 };
 
 /* The server has bounds of its own for the buffer, and names them. */

@@ -5,7 +5,7 @@
 
 #include "client/tool/option.h"
 
-#define BENCH_PUB_BOUNDS 3
+#define BENCH_PUB_BOUNDS 5
 #define BENCH_SUB_BOUNDS 3
 #define BENCH_LATENCY_BOUNDS 4
 #define BENCH_BATCH_BOUNDS 10

@@ -14,6 +14,8 @@
 #include "client/tool/verbs.h"
 
 #define MAX_PREFIX 200u
+#define NOT_CHOSEN UINT32_MAX
+#define DEFAULT_WINDOW 262144u /* events of one publisher that wait for their confirmation */
 #define DEFAULT_TIME_NS (10 * NS_PER_S)
 #define FLUSH_STEP_NS (100 * NS_PER_MS)
 #define FLUSH_IDLE_NS (10 * NS_PER_S)     /* give up after so long without a confirmation */
@@ -22,8 +24,9 @@
 struct settings {
     struct common common;
     struct report_params report;
-    uint64_t publishers, events, size, rate;
-    int64_t max_ns; /* counted from when all are connected */
+    uint64_t publishers, events, size, rate, window, batch;
+    unsigned confirm; /* NOT_CHOSEN: not given */
+    int64_t max_ns;   /* counted from when all are connected */
     const char *prefix, *topic, *key;
 };
 
@@ -34,6 +37,9 @@ struct bench {
     struct bench_publisher *publishers;
     int64_t cpu_began_ns, published_ns, flushed_ns;
     int64_t cpu_ns;
+    int64_t server_cpu_ns; /* -1: not known */
+    uint32_t server_pid;   /* 0: not known */
+    struct histogram latency;
     bool signalled; /* a signal ended it */
 };
 
@@ -161,6 +167,10 @@ static void summarize(const struct bench *bench, const struct tributary_publishe
         table_put_number(object, "not_confirmed", left);
         table_put_number(object, "reconnects", sum->reconnects);
         report_put_real(object, "flush_seconds", (double)flush_ns / 1e9);
+        if (bench->server_cpu_ns >= 0)
+            report_put_real(object, "server_cpu_seconds", (double)bench->server_cpu_ns / 1e9);
+        if (bench->plan.window > 0)
+            report_put_quantiles(object, "confirmed_after_us", &bench->latency, false);
         json_object_set_new(object, "per_publisher", publishers_json(bench));
         table_print_json(object, stdout);
         return;
@@ -171,6 +181,12 @@ static void summarize(const struct bench *bench, const struct tributary_publishe
            sum->accepted, sum->confirmed, sum->refused, left);
     throughput_print(&throughput);
     printf("flush          %.3f s, from the last event to its confirmation\n", (double)flush_ns / 1e9);
+    if (bench->server_cpu_ns >= 0 && sum->confirmed > 0)
+        printf("server         %.3f s of processor time, %.3f for a million events\n",
+               (double)bench->server_cpu_ns / 1e9,
+               (double)bench->server_cpu_ns / 1e3 / (double)sum->confirmed);
+    if (bench->plan.window > 0)
+        report_print_quantiles("confirmed", &bench->latency);
 }
 
 static int verdict(const struct bench *bench, const struct tributary_publisher_stats *sum)
@@ -198,6 +214,7 @@ static int measure(struct bench *bench)
     const int64_t max_ns = settings->max_ns > 0   ? settings->max_ns
                            : settings->events > 0 ? 0
                                                   : DEFAULT_TIME_NS;
+    const int64_t server_ns = bench_server_cpu_ns(bench->server_pid);
     bool started = true;
 
     bench->cpu_began_ns = report_cpu_ns();
@@ -215,6 +232,9 @@ static int measure(struct bench *bench)
     flush_all(bench);
     bench->flushed_ns = clock_mono_ns();
     bench->cpu_ns = report_cpu_ns() - bench->cpu_began_ns;
+    bench->server_cpu_ns = server_ns < 0 ? -1 : bench_server_cpu_ns(bench->server_pid) - server_ns;
+    for (uint32_t i = 0; i < plan->publishers; i++)
+        histogram_merge(&bench->latency, &bench->publishers[i].acks.latency);
 
     const struct tributary_publisher_stats sum = stats(bench);
 
@@ -240,8 +260,18 @@ static int open_all(const struct verb *verb, struct bench *bench)
         result = link_open(verb, &settings->common, &client);
         if (result == EXITS_OK)
             result = link_exit_code(bench_publisher_open(publisher, client, name));
+        if (i == 0 && result == EXITS_OK)
+            bench->server_pid = bench_server_pid(publisher->client);
     }
     return result;
+}
+
+/* Confirmations are timed where they are asked for. */
+static uint32_t window_of(const struct settings *settings)
+{
+    if (settings->window > 0)
+        return (uint32_t)settings->window;
+    return settings->confirm == NOT_CHOSEN ? 0 : DEFAULT_WINDOW;
 }
 
 static int run_bench(const struct verb *verb, const struct settings *settings)
@@ -252,6 +282,11 @@ static int run_bench(const struct verb *verb, const struct settings *settings)
                  .events = settings->events,
                  .rate = settings->rate,
                  .size = (uint32_t)settings->size,
+                 .confirm = settings->confirm == NOT_CHOSEN
+                                ? TRIBUTARY_CONFIRM_DEFAULT
+                                : (enum tributary_confirm)(settings->confirm + TRIBUTARY_CONFIRM_RECEIVED),
+                 .window = window_of(settings),
+                 .batch = (uint32_t)settings->batch,
                  .run = mark_run(),
                  .event = {.topic = tributary_text(settings->topic), .key = tributary_text(settings->key)},
                  .quiet = settings->report.quiet,
@@ -274,7 +309,7 @@ static int run_bench(const struct verb *verb, const struct settings *settings)
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    struct settings settings = {.publishers = 4, .size = 128, .prefix = "bench-"};
+    struct settings settings = {.publishers = 4, .size = 128, .prefix = "bench-", .confirm = NOT_CHOSEN};
     struct text_list arguments = {0};
     int result = EXITS_OK;
 
@@ -304,6 +339,12 @@ static const struct option options[] = {
      "producers are called by this and a number (default: bench-)"},
     {'t', "topic", OPTION_TEXT, "TOPIC", OFFSET(topic), "what the events are about"},
     {'k', "key", OPTION_TEXT, "KEY", OFFSET(key), "what groups them"},
+    {0, "confirm", OPTION_CHOICE, "received|stored", OFFSET(confirm),
+     "when events count as confirmed, and report how long that takes: stored is for events of stored topics "
+     "(default: the server's choice)"},
+    {0, "window", OPTION_COUNT, "N", OFFSET(window),
+     "events of each publisher that may wait for their confirmation (default: 262144)"},
+    {0, "batch", OPTION_COUNT, "N", OFFSET(batch), "at most this many events in a message (default: 4096)"},
     REPORT_OPTIONS(OFFSET(report)),
 };
 
@@ -312,6 +353,8 @@ static const struct example examples[] = {
     {"tributary bench sub -n 10M & tributary bench pub -n 10M",
      "and a subscriber that gets all of it (see 'help bench sub')"},
     {"tributary bench pub --publishers 100 --rate 20k --size 1KiB --max-time 1m", "an even load"},
+    {"tributary bench pub --topic orders --confirm stored --batch 64 --window 4096",
+     "how fast events of a stored topic reach the disk, and how long it takes"},
     {"tributary bench pub --json | jq .events_per_second", "for another program"},
 };
 

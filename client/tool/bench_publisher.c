@@ -27,6 +27,13 @@ static void on_refused(void *ctx, const struct tributary_refused *refused)
                 tributary_code_name(refused->code), refused->message);
 }
 
+static void on_confirmed(void *ctx, const struct tributary_confirmed *confirmed)
+{
+    struct bench_publisher *publisher = ctx;
+
+    bench_acks_confirmed(&publisher->acks, confirmed);
+}
+
 static void on_interrupted(void *ctx, const struct tributary_status *status, int64_t retry_ns)
 {
     const struct bench_publisher *publisher = ctx;
@@ -44,7 +51,11 @@ enum tributary_code bench_publisher_open(struct bench_publisher *publisher, stru
     const struct bench_plan *plan = publisher->plan;
     const struct tributary_publisher_options options = {.producer = name,
                                                         .wait_timeout_ns = WAIT_NS,
+                                                        .confirm = plan->confirm,
+                                                        .queue_events = plan->window,
+                                                        .batch_events = plan->batch,
                                                         .refused = on_refused,
+                                                        .confirmed = plan->window > 0 ? on_confirmed : NULL,
                                                         .interrupted = on_interrupted,
                                                         .ctx = publisher};
     struct tributary_status status = {TRIBUTARY_RESOURCE_EXHAUSTED, "", "out of memory"};
@@ -53,7 +64,7 @@ enum tributary_code bench_publisher_open(struct bench_publisher *publisher, stru
     publisher->mark =
         (struct mark){.producer = (uint16_t)publisher->number, .host = mark_host(), .run = plan->run};
     publisher->payload = malloc(plan->size);
-    if (publisher->payload) {
+    if (publisher->payload && (plan->window == 0 || bench_acks_init(&publisher->acks, plan->window))) {
         memset(publisher->payload, '.', plan->size);
         tributary_publisher_new(client, &options, &publisher->publisher, &status);
     }
@@ -118,6 +129,7 @@ static bool prepare(struct bench_publisher *publisher, uint64_t number)
         if (!wait_until(plan, publisher->mark.time_ns))
             return false;
     }
+    bench_acks_due(&publisher->acks, number, publisher->mark.time_ns);
     publisher->mark.number = number;
     mark_write(publisher->payload, &publisher->mark);
     return true;
@@ -175,5 +187,6 @@ void bench_publisher_close(struct bench_publisher *publisher)
     tributary_publisher_free(publisher->publisher);
     tributary_free(publisher->client);
     free(publisher->payload);
+    bench_acks_fini(&publisher->acks);
     *publisher = (struct bench_publisher){.plan = publisher->plan};
 }

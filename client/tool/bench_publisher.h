@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "tributary/tributary.h"
+#include "client/tool/bench_acks.h"
 #include "client/tool/bench_mark.h"
 #include "client/tool/stop.h"
 
@@ -21,6 +22,10 @@ struct bench_plan {
     int64_t until_ns;             /* publishing ends then; INT64_MAX: no end */
     uint64_t run;                 /* mark_run() */
     struct tributary_event event; /* template: every member but the payload */
+    /* How events are confirmed, and how many of a publisher may wait for it and go in one message;
+     * 0: as the library has it. Confirmations are timed where `window` is given. */
+    enum tributary_confirm confirm;
+    uint32_t window, batch;
     bool quiet;
     struct stop *stop;        /* woken when a publisher is done */
     _Atomic bool stopping;    /* any thread sets it: publish no more */
@@ -46,6 +51,8 @@ struct bench_publisher {
     _Atomic uint64_t published;    /* updated at least every 16 events */
     _Atomic int refused_code;      /* code of the latest refusal; 0: none */
     _Atomic uint32_t refused_seen; /* number of refusals reported */
+
+    struct bench_acks acks;
 };
 
 /* Opens a publisher under the producer name `name`. The publisher owns `client` from then on, also

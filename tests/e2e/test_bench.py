@@ -92,6 +92,18 @@ class Whole(Bench):
             self.assertGreater(one["events_per_message"], 1)
             self.assertGreater(one["cpu_seconds"], 0)
 
+    def test_confirmations_are_timed_within_the_window(self):
+        words = ("-n", EVENTS, "--publishers", 2, "--confirm", "received", "--window", 1000, "--batch", 10)
+        got = json.loads(self.run_bench("pub", *words, "--json"))
+        self.assertEqual(got["confirmed"], EVENTS)
+        self.assertGreaterEqual(got["messages"], EVENTS / 10)
+        self.assertGreater(got["server_cpu_seconds"], 0)
+        after = got["confirmed_after_us"]
+        self.assertLessEqual(after["p50"], after["p99"])
+        text = self.run_bench("pub", *words)
+        self.assertRegex(text, "\nserver +[0-9.]+ s of processor time")
+        self.assertRegex(text, "\nconfirmed +p50 ")
+
     def test_keeps_a_rate_and_ends_after_its_time(self):
         began = time.monotonic()
         got = json.loads(self.run_bench("pub", "--rate", "2k", "--max-time", 1, "--json"))
