@@ -30,11 +30,6 @@
 
 _Static_assert(MAX_WALK_NAME >= MAX_PAGE_NAME_BYTES, "page_read() writes into a walk's name");
 
-#define DEFAULT_PAGE_SIZE 100u
-#define MAX_PAGE_SIZE 1000u
-/* A page is full beyond this. Clients accept messages of 4 MiB by default, and one entry with its
- * sources may have a third of a MiB. */
-#define MAX_PAGE_BYTES (1u << 20)
 #define USUAL_ENTRY_BYTES 1024u
 #define MAX_NAME_BYTES 256u
 #define MAX_REASON_BYTES 256u
@@ -77,14 +72,6 @@ static void page_end(struct page *page)
     buf_fini(&token);
 }
 
-static enum fault_reason page_size_read(uint32_t page_size, uint32_t *size_out, struct fault *fault)
-{
-    if (page_size > MAX_PAGE_SIZE)
-        return fault_number(fault, FAULT_OUT_OF_BOUNDS, "page_size", page_size, "at most 1000");
-    *size_out = page_size > 0 ? page_size : DEFAULT_PAGE_SIZE;
-    return FAULT_NONE;
-}
-
 /* The page of a request, as the state of its call. NULL: unary->fault says why not. */
 static struct page *page_begin(struct unary_call *unary, enum page_list kind, uint32_t page_size,
                                const char *page_token)
@@ -101,7 +88,7 @@ static struct page *page_begin(struct unary_call *unary, enum page_list kind, ui
     if (page_size_read(page_size, &page->list.left, &unary->fault) ||
         page_read(kind, page_token, page->list.after.data, &page->list.after.size, &unary->fault))
         return NULL;
-    unary->max_bytes = MIN_OF(page->list.left * USUAL_ENTRY_BYTES, MAX_PAGE_BYTES);
+    unary->max_bytes = MIN_OF((size_t)page->list.left * USUAL_ENTRY_BYTES, MAX_PAGE_BYTES);
     return page;
 }
 

@@ -12,10 +12,6 @@
 #include "server/rpc/token.h"
 #include "tributary/v1/batch.pb-c.h"
 
-#define DEFAULT_PAGE_SIZE 100u
-#define MAX_PAGE_SIZE 1000u
-#define MAX_PAGE_BYTES ((size_t)1 << 20)
-
 /* The state of a call. */
 struct processor_page {
     struct walk_name last; /* of the last processor */
@@ -102,13 +98,9 @@ static void list_processors(struct unary_call *unary)
         fault_set(&unary->fault, FAULT_MEMORY_BUDGET, NULL, NULL);
         return;
     }
-    if (request->page_size > MAX_PAGE_SIZE) {
-        fault_number(&unary->fault, FAULT_OUT_OF_BOUNDS, "page_size", request->page_size, "at most 1000");
+    if (page_size_read(request->page_size, &page->left, &unary->fault) ||
+        page_read(PAGES_OF_PROCESSORS, request->page_token, page->last.data, &page->last.size, &unary->fault))
         return;
-    }
-    if (page_read(PAGES_OF_PROCESSORS, request->page_token, page->last.data, &page->last.size, &unary->fault))
-        return;
-    page->left = request->page_size > 0 ? request->page_size : DEFAULT_PAGE_SIZE;
     unary->max_bytes = MAX_PAGE_BYTES;
     unary->step = list_more;
 }

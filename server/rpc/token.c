@@ -30,6 +30,8 @@
 #define CHECKSUM_BYTES 8u
 #define MIN_POSITION_BYTES (1u + 1u + 8u + 1u)
 #define MAX_NAME_BYTES 256u
+#define MAX_PAGE_SIZE 1000u
+#define DEFAULT_PAGE_SIZE 100u
 
 static void number_write(uint8_t *data, uint64_t number)
 {
@@ -228,6 +230,14 @@ static bool base64_get(const char *text, uint8_t *data, size_t capacity, size_t 
     }
     *size_out = size;
     return bits < 6 && (group & (BIT(bits) - 1)) == 0;
+}
+
+enum fault_reason page_size_read(uint32_t page_size, uint32_t *size_out, struct fault *fault)
+{
+    if (page_size > MAX_PAGE_SIZE)
+        return fault_number(fault, FAULT_OUT_OF_BOUNDS, "page_size", page_size, "at most 1000");
+    *size_out = page_size > 0 ? page_size : DEFAULT_PAGE_SIZE;
+    return FAULT_NONE;
 }
 
 void page_write(enum page_list list, struct bytes name, struct buf *token)

@@ -50,6 +50,9 @@ MUST_CHECK enum fault_reason token_read(struct bytes token, const char *field, s
                                         struct token_points *points_out, struct fault *fault);
 
 #define MAX_PAGE_NAME_BYTES 256u
+/* A page is full beyond this. Clients accept messages of 4 MiB by default, and one entry may have a
+ * third of a MiB. */
+#define MAX_PAGE_BYTES ((size_t)1 << 20)
 
 /* The lists that have page tokens. Explain of all goes through that of ListSubscriptions. */
 enum page_list {
@@ -58,6 +61,10 @@ enum page_list {
     PAGES_OF_PROCESSORS = 'b',
     PAGES_OF_TOPICS = 't'
 };
+
+/* Any thread. How many entries a page may have: 100 where the request says 0. Otherwise
+ * OUT_OF_BOUNDS, with the field `page_size`: at most 1000. */
+MUST_CHECK enum fault_reason page_size_read(uint32_t page_size, uint32_t *size_out, struct fault *fault);
 
 /* Any thread. Appends a page token as text: the name after which the next page begins. `list` tells
  * the tokens of one list from those of another. */

@@ -11,9 +11,6 @@
 #include "server/rpc/token.h"
 #include "server/rpc/topic_view.h"
 
-#define DEFAULT_PAGE_SIZE 100u
-#define MAX_PAGE_SIZE 1000u
-#define MAX_PAGE_BYTES ((size_t)1 << 20)
 #define USUAL_ENTRY_BYTES 256u
 /* Topics that one step looks at. */
 #define MAX_STEP 32u
@@ -93,13 +90,11 @@ static enum fault_reason read_page(struct unary_call *unary, struct topic_page *
 
     if (pattern.size > MAX_PATTERN_BYTES)
         return fault_bytes(fault, FAULT_TOO_LONG, "name", pattern, "at most 256 bytes");
-    if (request->page_size > MAX_PAGE_SIZE)
-        return fault_number(fault, FAULT_OUT_OF_BOUNDS, "page_size", request->page_size, "at most 1000");
-    if (page_read(PAGES_OF_TOPICS, request->page_token, page->last.data, &page->last.size, fault))
+    if (page_size_read(request->page_size, &page->left, fault) ||
+        page_read(PAGES_OF_TOPICS, request->page_token, page->last.data, &page->last.size, fault))
         return fault->reason;
     page->pattern = glob_of(pattern);
     glob_set_masks(&page->pattern, page->masks);
-    page->left = request->page_size > 0 ? request->page_size : DEFAULT_PAGE_SIZE;
     return FAULT_NONE;
 }
 
