@@ -90,8 +90,8 @@ enum fault_reason run_request_read(struct bytes message, struct run_request *req
         return fault->reason;
     if (request.key.size == 0)
         return fault_set(fault, FAULT_EMPTY, "key", "1 to 256 bytes");
-    if (request.key.size > MAX_BATCH_KEY_BYTES)
-        return fault_bytes(fault, FAULT_TOO_LONG, "key", request.key, "at most 256 bytes");
+    if (batch_key_check(request.key, fault))
+        return fault->reason;
     if (request.operation_id.size > MAX_OPERATION_ID_BYTES)
         return fault_bytes(fault, FAULT_TOO_LONG, "operation_id", request.operation_id, "at most 64 bytes");
     if (request.data.size > MAX_OPERATION_BYTES)

@@ -94,8 +94,8 @@ static enum fault_reason check(const struct batch_engine *engine, struct bytes k
 
     if (engine->stopping)
         return fault_set(fault, FAULT_PROCESSOR_STOPPED, NULL, NULL);
-    if (key.size > MAX_BATCH_KEY_BYTES)
-        return fault_bytes(fault, FAULT_TOO_LONG, "key", key, "at most 256 bytes");
+    if (batch_key_check(key, fault))
+        return fault->reason;
     if (operation->bytes > settings->max_bytes)
         return over(fault, FAULT_OPERATION_TOO_LARGE, "max_bytes", operation->bytes, settings->max_bytes);
     if (batch && check_waiting(settings, batch, operation, fault))

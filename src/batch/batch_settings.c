@@ -10,6 +10,13 @@
 #define MAX_BYTES ((uint64_t)1 << 40)
 #define HOUR_NS (3600 * NS_PER_S)
 
+enum fault_reason batch_key_check(struct bytes key, struct fault *fault)
+{
+    return key.size > MAX_BATCH_KEY_BYTES
+               ? fault_bytes(fault, FAULT_TOO_LONG, "key", key, "at most 256 bytes")
+               : FAULT_NONE;
+}
+
 static enum fault_reason refuse(struct fault *fault, const char *field, uint64_t value, uint64_t min,
                                 uint64_t max)
 {

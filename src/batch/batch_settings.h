@@ -12,6 +12,9 @@
 
 #define MAX_BATCH_KEY_BYTES 256u
 
+/* TOO_LONG, with the field `key`, or FAULT_NONE. */
+MUST_CHECK enum fault_reason batch_key_check(struct bytes key, struct fault *fault);
+
 /* When a batch ends, and its resource is saved. */
 enum batch_window {
     /* `window_ns` after it began. An operation that starts before that belongs to it. */

@@ -1,10 +1,10 @@
 /* operation.c - see operation.h. */
 #include "client/lib/batch/operation.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/threads.h"
+#include "client/lib/core/status.h"
 
 struct operation *operation_new(const struct tributary_batch_operation *params)
 {
@@ -118,25 +118,17 @@ void tributary_batch_cancel_free(struct tributary_batch_cancel *cancel)
     free(cancel);
 }
 
-static void set(struct tributary_status *status, enum tributary_code code, const char *reason,
-                const char *message)
-{
-    status->code = code;
-    snprintf(status->reason, sizeof(status->reason), "%s", reason);
-    snprintf(status->message, sizeof(status->message), "%s", message);
-}
-
 void ending_status(enum ending ending, struct tributary_status *status_out)
 {
     const enum fault_reason reason = ending == ENDING_LATE ? FAULT_DEADLINE : FAULT_OPERATION_CANCELLED;
 
-    set(status_out, (enum tributary_code)fault_code(reason), fault_reason_name(reason),
-        ending == ENDING_LATE ? "the operation has not started in time" : fault_text(reason));
+    status_set_reason(status_out, (enum tributary_code)fault_code(reason), fault_reason_name(reason),
+                      ending == ENDING_LATE ? "the operation has not started in time" : fault_text(reason));
 }
 
 static void unknown_failure(struct tributary_status *status, const char *reason)
 {
-    set(status, TRIBUTARY_RESOURCE_EXHAUSTED, reason, "there was no memory for the cause");
+    status_set_reason(status, TRIBUTARY_RESOURCE_EXHAUSTED, reason, "there was no memory for the cause");
 }
 
 /* The status of one of those that ended together. It is in `status`, or another one that lives as
@@ -164,8 +156,8 @@ status_of(const struct operation *operation, const struct operation *first, stru
         unknown_failure(status, first->outcome == BATCH_LOAD_FAILED ? "LOAD_FAILED" : "SAVE_FAILED");
         return status;
     case BATCH_STOPPED:
-        set(status, (enum tributary_code)fault_code(FAULT_PROCESSOR_STOPPED),
-            fault_reason_name(FAULT_PROCESSOR_STOPPED), fault_text(FAULT_PROCESSOR_STOPPED));
+        status_set_reason(status, (enum tributary_code)fault_code(FAULT_PROCESSOR_STOPPED),
+                          fault_reason_name(FAULT_PROCESSOR_STOPPED), fault_text(FAULT_PROCESSOR_STOPPED));
         return status;
     case BATCH_LOST:       /* batch_lost() is for workers of a service */
     case BATCH_NOT_LOADED: /* without operations */

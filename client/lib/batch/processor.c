@@ -8,6 +8,8 @@
 #define MAX_THREADS 1024u
 #define MAX_CAPACITY (1u << 20)
 
+_Static_assert(TRIBUTARY_MAX_BATCH_KEY == MAX_BATCH_KEY_BYTES, "the engine has the same bound");
+
 static enum tributary_code refuse(struct tributary_status *status, const struct fault *fault)
 {
     char text[sizeof(status->message)];

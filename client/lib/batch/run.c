@@ -1,5 +1,4 @@
 /* run.c - a program runs operations, waits for them, and cancels them. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -7,25 +6,6 @@
 #include "client/lib/batch/shard_port.h"
 #include "client/lib/core/bytes.h"
 #include "client/lib/core/status.h"
-
-static enum tributary_code set_reason(struct tributary_status *status, enum fault_reason reason,
-                                      const char *message)
-{
-    const enum tributary_code code = (enum tributary_code)fault_code(reason);
-
-    status_set(status, code, message);
-    if (status)
-        snprintf(status->reason, sizeof(status->reason), "%s", fault_reason_name(reason));
-    return code;
-}
-
-static enum tributary_code refuse(struct tributary_status *status, const struct fault *fault)
-{
-    char text[sizeof(status->message)];
-
-    fault_message(fault, text, sizeof(text));
-    return set_reason(status, fault->reason, text);
-}
 
 /* Begins it. On failure it is released. */
 static enum tributary_code begin(struct tributary_batch *batch, struct bytes key, struct operation *operation,
@@ -37,10 +17,10 @@ static enum tributary_code begin(struct tributary_batch *batch, struct bytes key
     operation->shard = shard_of(batch, key);
     if (!operation_begin_cancellable(operation)) {
         fault_set(&fault, FAULT_OPERATION_CANCELLED, NULL, NULL);
-        code = refuse(status, &fault);
+        code = status_set_fault(status, &fault);
     } else if (shard_run(key, operation, &fault)) {
         operation_end_cancellable(operation);
-        code = refuse(status, &fault);
+        code = status_set_fault(status, &fault);
     }
     if (code != TRIBUTARY_OK)
         operation_release(operation);
@@ -66,7 +46,7 @@ enum tributary_code tributary_batch_submit(struct tributary_batch *batch,
         return TRIBUTARY_INVALID_ARGUMENT;
     if (!operation->cancel)
         return shard_submit(shard_of(batch, to_bytes(operation->key)), operation, &fault)
-                   ? refuse(status, &fault)
+                   ? status_set_fault(status, &fault)
                    : TRIBUTARY_OK;
     made = operation_new(operation);
     if (!made)

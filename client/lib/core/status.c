@@ -59,6 +59,24 @@ enum tributary_code status_format(struct tributary_status *status, enum tributar
     return code;
 }
 
+enum tributary_code status_set_reason(struct tributary_status *status, enum tributary_code code,
+                                      const char *reason, const char *message)
+{
+    status_set(status, code, message);
+    if (status)
+        snprintf(status->reason, sizeof(status->reason), "%s", reason);
+    return code;
+}
+
+enum tributary_code status_set_fault(struct tributary_status *status, const struct fault *fault)
+{
+    char text[sizeof(status->message)];
+
+    fault_message(fault, text, sizeof(text));
+    return status_set_reason(status, (enum tributary_code)fault_code(fault->reason),
+                             fault_reason_name(fault->reason), text);
+}
+
 /* Copies the reason of the first ErrorInfo. Details that cannot be decoded are ignored. */
 static void read_reason(grpc_slice details, char *reason, size_t capacity)
 {

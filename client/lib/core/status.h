@@ -3,6 +3,7 @@
 #define TRIBUTARY_CLIENT_STATUS_H
 
 #include "base/base.h"
+#include "base/fault.h"
 #include "grpc/client_call.h"
 #include "tributary/tributary.h"
 
@@ -11,6 +12,12 @@ enum tributary_code status_set(struct tributary_status *status, enum tributary_c
                                const char *message);
 enum tributary_code status_format(struct tributary_status *status, enum tributary_code code,
                                   const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* The same with a reason. */
+enum tributary_code status_set_reason(struct tributary_status *status, enum tributary_code code,
+                                      const char *reason, const char *message);
+/* The code, the reason and the text of a fault. */
+enum tributary_code status_set_fault(struct tributary_status *status, const struct fault *fault);
 
 /* Sets *status from the end of a call. The reason is that of the first ErrorInfo in the trailer
  * `grpc-status-details-bin`. */

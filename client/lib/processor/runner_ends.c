@@ -1,6 +1,5 @@
 /* runner_ends.c - how operations end, or are sent again. Client thread. */
 #include <stdlib.h>
-#include <stdio.h>
 
 #include "client/lib/core/bytes.h"
 #include "client/lib/core/status.h"
@@ -91,8 +90,7 @@ void runner_end(struct tributary_runner *runner, struct run *run, enum run_endin
     SCRATCH struct tributary_runner_result result;
 
     begin_result(run, run->state == RUN_SENT && runner->connected, &result);
-    status_set(&result.status, endings[ending].code, endings[ending].message);
-    snprintf(result.status.reason, sizeof(result.status.reason), "%s", endings[ending].reason);
+    status_set_reason(&result.status, endings[ending].code, endings[ending].reason, endings[ending].message);
     finish(runner, run, &result);
 }
 

@@ -1,5 +1,4 @@
 /* worker.c - what any thread may call: stats, finish, cancel, wait. */
-#include <string.h>
 
 #include "base/threads.h"
 #include "client/lib/core/status.h"
@@ -47,9 +46,8 @@ enum tributary_code tributary_worker_wait(struct tributary_worker *worker, int64
         if (status)
             *status = worker->final;
     } else {
-        code = status_set(status, TRIBUTARY_DEADLINE_EXCEEDED, "the worker has not ended");
-        if (status)
-            strcpy(status->reason, "STILL_RUNNING");
+        code = status_set_reason(status, TRIBUTARY_DEADLINE_EXCEEDED, "STILL_RUNNING",
+                                 "the worker has not ended");
     }
     pthread_mutex_unlock(&worker->lock);
     return code;

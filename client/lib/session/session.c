@@ -2,7 +2,6 @@
 #include "client/lib/session/session_state.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "client/lib/core/encode.h"
 #include "client/lib/session/send_queue.h"
@@ -230,9 +229,8 @@ enum tributary_code tributary_session_wait(struct tributary_session *session, in
         if (status)
             *status = session->final;
     } else {
-        code = status_set(status, TRIBUTARY_DEADLINE_EXCEEDED, "the session has not ended");
-        if (status)
-            strcpy(status->reason, "STILL_RUNNING");
+        code = status_set_reason(status, TRIBUTARY_DEADLINE_EXCEEDED, "STILL_RUNNING",
+                                 "the session has not ended");
     }
     pthread_mutex_unlock(&session->lock);
     return code;

@@ -1,7 +1,6 @@
 /* session_ending.c - what the end of a registration means. */
 #include "client/lib/session/session_ending.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "client/lib/core/status.h"
@@ -32,10 +31,8 @@ enum tributary_code session_emit_code(enum session_closing closing)
 static void set_status(struct tributary_status *status, enum tributary_code code, const char *reason,
                        const char *message)
 {
-    if (strcmp(status->reason, reason) == 0)
-        return;
-    status_set(status, code, message);
-    snprintf(status->reason, sizeof(status->reason), "%s", reason);
+    if (strcmp(status->reason, reason) != 0)
+        status_set_reason(status, code, reason, message);
 }
 
 bool session_should_retry(struct tributary_status *status, enum session_closing closing, bool finishing)
