@@ -12,6 +12,8 @@
 #include "server/rpc/batch_records.h"
 #include "server/rpc/rpc.h"
 
+struct workers;
+
 struct rpc {
     struct loop *loop;
     struct hub *hub;
@@ -22,6 +24,7 @@ struct rpc {
     struct unary_row *unary_rows; /* what rpc_add_unary() made */
     struct health *health;
     struct endpoint_edits *edits;
+    struct workers *file_workers;   /* loop: reads backups; NULL until the first one */
     struct peer_counts topic_edits; /* loop: those that wait for the disk */
     struct batch_processors *batches;
     struct batch_records batch_records;

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "batch/processor.h"
+#include "loop/workers.h"
 #include "server/rpc/details.h"
 #include "server/rpc/endpoint_edits.h"
 #include "server/rpc/method_table.h"
@@ -14,13 +15,11 @@
 static enum err serve(struct rpc *rpc)
 {
     enum err (*const services[])(struct rpc *) = {
-        publish_serve,       publish_stream_serve, register_serve,
-        subscriber_serve,    consume_serve,        admin_serve,
-        admin_ends_serve,    endpoints_serve,      changes_serve,
-        explain_serve,       topics_edit_serve,    topics_list_serve,
-        finish_serve,        batch_run_serve,      batch_run_stream_serve,
-        batch_process_serve, batch_list_serve,     batch_records_serve,
-        health_serve};
+        publish_serve,       publish_stream_serve, register_serve,      subscriber_serve,
+        consume_serve,       admin_serve,          admin_ends_serve,    endpoints_serve,
+        changes_serve,       explain_serve,        topics_edit_serve,   topics_list_serve,
+        backup_serve,        finish_serve,         batch_run_serve,     batch_run_stream_serve,
+        batch_process_serve, batch_list_serve,     batch_records_serve, health_serve};
 
     for (size_t i = 0; i < ARRAY_LEN(services); i++) {
         enum err err = services[i](rpc);
@@ -68,6 +67,7 @@ void rpc_free(struct rpc *rpc)
     batch_processors_free(rpc->batches);
     batch_records_fini(&rpc->batch_records);
     peer_charges_fini(&rpc->batch_memory);
+    workers_free(rpc->file_workers);
     endpoint_edits_free(rpc->edits);
     peer_counts_fini(&rpc->topic_edits);
     reflection_free(rpc);

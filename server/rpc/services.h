@@ -25,6 +25,7 @@ MUST_CHECK enum err changes_serve(struct rpc *rpc);     /* likewise */
 MUST_CHECK enum err explain_serve(struct rpc *rpc);     /* likewise */
 MUST_CHECK enum err topics_edit_serve(struct rpc *rpc); /* likewise */
 MUST_CHECK enum err topics_list_serve(struct rpc *rpc); /* likewise */
+MUST_CHECK enum err backup_serve(struct rpc *rpc);      /* likewise */
 MUST_CHECK enum err batch_run_serve(struct rpc *rpc);
 MUST_CHECK enum err batch_run_stream_serve(struct rpc *rpc); /* of the service Batch: right behind it */
 MUST_CHECK enum err batch_process_serve(struct rpc *rpc);    /* likewise */
