@@ -151,6 +151,7 @@ class Command(unittest.TestCase):
             ("stream", f"#!/usr/bin/python3\nimport sys\nSINK = {GENERATOR!r}\nSERVER = {server!r}\n"
                        "exec(SINK if sys.argv[1] == 'sink' else SERVER)\n"),
             ("load", GENERATOR),
+            ("jetstream", GENERATOR),
             ("tributary", TOOL),
         ):
             path = self.place / "bin" / name
@@ -365,6 +366,21 @@ class Command(unittest.TestCase):
         servers = [line.split()[2:4] for line in self.calls("server")]
         self.assertEqual(servers.count(["stream", "source"]), 4)
         self.assertEqual(servers.count(["stream", "proxy"]), 2)
+
+    def test_w9_publishes_into_a_stored_topic_and_at_half_of_its_rate(self):
+        numbers = {"p50": 60.0, "p90": 70.0, "p99": 100.0, "max": 200.0}
+        (self.place / "pub").write_text(
+            published(1000, seconds=2.0, server_cpu_seconds=0.001, confirmed_after_us=numbers)
+        )
+        status, output, errors = self.run_it("W9", "--only", "half", "--runs", "1", "--peers", "none")
+        self.assertEqual(status, 0, errors)
+        self.assertRegex(output, r"half +tributary +500 +- +1.00 +- +60 +100 ")
+        self.assertRegex(output, r"W9 half +p99 us +100 +<= 20000 +met")
+        self.assertEqual(len(self.calls("pub")), 2)
+        self.assertIn("--rate 0", self.calls("pub")[0])
+        self.assertIn("--rate 250", self.calls("pub")[1])
+        self.assertIn("--state-dir", self.calls("server")[0])
+        self.assertEqual([path.name for path in self.place.glob("tributary-bench-*")], [])
 
     def test_w8_fails_if_one_event_is_missing_or_out_of_order(self):
         for pub, sub, expected in (

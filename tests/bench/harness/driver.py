@@ -8,13 +8,13 @@ import resource
 import subprocess
 import tempfile
 
-from . import children, client, fanin, servers
+from . import children, client, durable, fanin, servers
 from .campaign import RunFailed
 
 # A run takes longer than what it measures: it connects, warms up and waits for the last event. It
 # gives up by itself after 20 s without progress.
 RUN_SLACK_SECONDS = 120
-TARGETS = ("tributaryd", "tributary", "load", "relay", "delay", "stream")
+TARGETS = ("tributaryd", "tributary", "load", "relay", "delay", "stream", "jetstream")
 NEEDED = ("seconds", "published", "delivered", "events_per_s", "rss_bytes")
 
 
@@ -96,13 +96,15 @@ def parsed(text):
 
 
 def kind_of(protocol):
-    return fanin.KINDS.get(protocol) or servers.KINDS[protocol]
+    return fanin.KINDS.get(protocol) or durable.KINDS.get(protocol) or servers.KINDS[protocol]
 
 
 def program_of(protocol, binaries):
     """The server's program."""
     if protocol in ("proxy", "direct"):
         return str(pathlib.Path(binaries) / "stream")
+    if protocol in durable.KINDS:
+        return servers.program("tributary" if protocol == "stored" else "nats", binaries)
     return servers.program(protocol, binaries)
 
 
@@ -119,7 +121,7 @@ class Driver:
         """The options of tributaryd besides its defaults. The other servers have none."""
         return (
             (*row.server, *contestant.server, *fanin.options_of(contestant), *self.server_options)
-            if kind_of(contestant.protocol) is servers.Tributary
+            if issubclass(kind_of(contestant.protocol), servers.Tributary)
             else ()
         )
 
@@ -131,6 +133,9 @@ class Driver:
                 "tributary", "SERVER", row, seconds
             )
             return " & ".join(" ".join(str(word) for word in command) for command in commands)
+        if contestant.protocol in durable.KINDS:
+            command = durable.publish_command(pathlib.Path(), row, contestant, "SERVER", "PID", seconds, 0)
+            return " ".join(str(word) for word in command)
         if contestant.protocol in fanin.KINDS:
             return f"stream sink {' '.join(fanin.sink_options(row, contestant, seconds))}"
         return f"load {' '.join(generator_options(row, contestant, seconds))}"
@@ -140,11 +145,14 @@ class Driver:
         drive = self.drive_client if contestant.protocol == "client" else self.drive_load
         if contestant.protocol in fanin.KINDS:
             drive = self.drive_fan_in
+        if contestant.protocol in durable.KINDS:
+            drive = self.drive_durable
         try:
             with servers.running(
                 kind_of(contestant.protocol),
                 program_of(contestant.protocol, self.binaries),
                 self.server_options_of(row, contestant),
+                self.binaries.parent,
             ) as server, servers.far_from(
                 server, self.binaries, row.round_trip_us
             ) as far, tempfile.TemporaryDirectory(prefix="tributary-bench-") as folder:
@@ -160,6 +168,10 @@ class Driver:
     def drive_fan_in(self, row, contestant, server, far, folder):
         del far
         return fanin.measure(self.binaries, row, contestant, server, self.seconds_of(row), folder)
+
+    def drive_durable(self, row, contestant, server, far, folder):
+        del far
+        return durable.measure(self.binaries, row, contestant, server, self.seconds_of(row), folder)
 
     def drive_load(self, row, contestant, server, far, folder):
         seconds = self.seconds_of(row)

@@ -211,6 +211,22 @@ METRICS = {
             ratio_text,
             ours=True,
         ),
+        Metric(
+            "rate_over_js",
+            "of jetstream",
+            "more",
+            over(plain("events_per_s"), "jetstream"),
+            ratio_text,
+            ours=True,
+        ),
+        Metric(
+            "cpu_over_js",
+            "CPU of jetstream",
+            "less",
+            over(plain("server_cpu_s_per_M"), "jetstream"),
+            ratio_text,
+            ours=True,
+        ),
         Metric("p50_added", "p50 over direct, us", "less", p50_added, micro_text, ours=True),
         Metric(
             "cpu_over_unsorted",

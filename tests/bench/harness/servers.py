@@ -38,6 +38,7 @@ class Server:
     """One server process. The protocols differ in `command` and `find_address`."""
 
     environment = {}
+    on_disk = False  # its folder must be on a disk; a temporary folder may be memory
     clean = (0,)  # exit statuses after SIGTERM that count as success
 
     def __init__(self, program, folder, options=()):
@@ -187,8 +188,9 @@ def program(protocol, binaries):
 
 
 @contextlib.contextmanager
-def running(kind, path, options):
-    with tempfile.TemporaryDirectory(prefix="tributary-bench-") as folder:
+def running(kind, path, options, disk=None):
+    """`disk`: a folder on a disk, for servers that keep a store."""
+    with tempfile.TemporaryDirectory(prefix="tributary-bench-", dir=disk if kind.on_disk else None) as folder:
         server = kind(path, folder, options)
         try:
             server.start()

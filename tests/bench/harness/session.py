@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import sys
 
-from . import campaign, driver, machine, report, servers, store, targets, workloads
+from . import campaign, driver, durable, machine, report, servers, store, targets, workloads
 
 QUICK_SECONDS = 0.5
 
@@ -50,6 +50,8 @@ class Session:
             for peer in servers.PROGRAMS
             if peer in asked.peers and not servers.installed(peer)
         }
+        if any(workload.name == "W9" for workload in self.workloads):
+            self.absent |= durable.absences()
         self.plan = campaign.Plan(
             asked.runs or (1 if asked.quick else 5), asked.foreign_limit, keep_disturbed=asked.quick
         )

@@ -22,6 +22,7 @@ DIALLED = ("rate", "rate_over_in", "cpu", "cpu_over_in", "cpu_generator", "rss")
 SORTED = ("rate", "p50", "p99", "cpu", "cpu_over_unsorted", "cpu_generator", "rss")
 FAN_IN = ("rate", "rate_over_one", "cpu", "cpu_over_proxy", "p50", "p50_added", "p99", "rss")
 FAR = ("megabytes", "rate", "cpu", "cpu_generator", "p50", "p99", "rss")
+DURABLE = ("rate", "rate_over_js", "cpu", "cpu_over_js", "p50", "p99", "cpu_generator", "rss")
 FAIR = ("p50", "p90", "p99", "max", "late_p99", "ingested", "cpu", "rss")
 
 
@@ -287,6 +288,21 @@ def workloads():
             note="generator CPU: of the client library, both sides, and of the bench around it",
         ),
         Workload(
+            "W9",
+            "events that are confirmed when they are on the disk (fsync), beside JetStream of nats-server",
+            DURABLE,
+            (
+                durable("4x64", 4, 64, 4096),
+                durable("half", 4, 64, 4096, "--half"),
+                durable("single", 16, 1, 1),
+            ),
+            note="4x64: 4 producers, 64 events in a message, 4096 of each without a confirmation; p50, p99: "
+            "until it is confirmed;\n"
+            "half: the same at half of the rate that this contestant reached; single: 16 producers that wait "
+            "for each event;\n"
+            "jetstream confirms without fsync, jetstream always with it; all stores are on one disk",
+        ),
+        Workload(
             "W10",
             "fairness: 50 producers of 10 events/s beside one at full speed (the flood); latency of the 50",
             FAIR,
@@ -357,6 +373,18 @@ def workloads():
     )
 
 
+def durable(name, producers, per_message, window, *more):
+    """The load of nats-server counts as that of another program, so these runs are not dropped for
+    it."""
+    load = ("--per-message", str(per_message), "--window", str(window), "--payload", "128", *more)
+    all_three = (
+        Contestant("tributary", "stored"),
+        Contestant("jetstream", "jetstream"),
+        Contestant("jetstream always", "jetstream-always"),
+    )
+    return Row("W9", name, producers, 0, load, all_three, base="jetstream", timed=False)
+
+
 ONE = Contestant("one upstream", "fanin")
 PROXIED = (ONE, Contestant("proxy", "proxy"))
 THREE = (Contestant("three upstreams", "fanin", upstreams=3), ONE)
@@ -423,8 +451,13 @@ def chosen(names, only):
     return picked
 
 
+def peer_of(protocol):
+    """JetStream is nats-server's. \"\": it is ours."""
+    return "nats" if protocol.startswith("jetstream") else protocol if protocol in PEERS else ""
+
+
 def without_peers(row, peers):
     """The row with our contestants and those among `peers`."""
-    left = tuple(one for one in row.contestants if one.protocol not in PEERS or one.protocol in peers)
+    left = tuple(one for one in row.contestants if peer_of(one.protocol) in ("", *peers))
     base = row.base if row.base in [one.name for one in left] else ""
     return dataclasses.replace(row, contestants=left, base=base)
