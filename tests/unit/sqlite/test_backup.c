@@ -78,7 +78,7 @@ static void fill_store(uint64_t topic, unsigned batches)
     for (unsigned i = 0; i < batches; i++) {
         struct batch batch;
 
-        batch_init(&batch, topic, 'a', 1, i * 10u + 1, 10, 5000);
+        batch_init(&batch, (struct batch_params){topic, 'a', 1, i * 10u + 1, 10, 5000});
         batch_begin(&fixture, &batch);
         cr_assert_eq(batch_end(&batch), TOPIC_DONE);
     }
@@ -166,7 +166,7 @@ static void *append_always(void *ctx)
     while (!appender_ends) {
         struct batch batch;
 
-        batch_init(&batch, busy_topic, 'b', 1, *count * 4 + 1, 4, 15000);
+        batch_init(&batch, (struct batch_params){busy_topic, 'b', 1, *count * 4 + 1, 4, 15000});
         batch_begin(&fixture, &batch);
         cr_assert_eq(batch_end(&batch), TOPIC_DONE);
         ++*count;

@@ -129,7 +129,7 @@ static enum topic_outcome append_large(uint64_t topic, uint64_t n)
 {
     struct batch batch;
 
-    batch_init(&batch, topic, 'a', 0, (n - 1) * BATCH + 1, BATCH, EVENT_BYTES);
+    batch_init(&batch, (struct batch_params){topic, 'a', 0, (n - 1) * BATCH + 1, BATCH, EVENT_BYTES});
     batch_begin(&fixture, &batch);
     return batch_end(&batch);
 }

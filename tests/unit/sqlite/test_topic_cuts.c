@@ -109,8 +109,9 @@ static bool append_some(void)
         producers[i] = producer;
         const uint64_t first = next[topic][producer];
 
-        batch_init(&batches[i], journal.topics[topic], letter(topic, producer), producer < 2 ? 1 : 0, first,
-                   events, roll(4) == 0 ? roll(6000) : roll(50));
+        batch_init(&batches[i],
+                   (struct batch_params){journal.topics[topic], letter(topic, producer), producer < 2 ? 1 : 0,
+                                         first, events, roll(4) == 0 ? roll(6000) : roll(50)});
         next[topic][producer] += events;
         journal.sent[topic][producer] = MAX_OF(journal.sent[topic][producer], first + events - 1);
         batch_begin(&fixture, &batches[i]);
@@ -348,7 +349,7 @@ Test(topic_cuts, a_bit_that_flips_is_found_or_harmless)
     for (unsigned i = 0; i < 100; i++) {
         struct batch batch;
 
-        batch_init(&batch, topic, 'a', 1, 1 + i, 1, 5000);
+        batch_init(&batch, (struct batch_params){topic, 'a', 1, 1 + i, 1, 5000});
         batch_begin(&fixture, &batch);
         cr_assert_eq(batch_end(&batch), TOPIC_DONE);
     }

@@ -86,13 +86,13 @@ Test(topics, numbered_events_are_stored_once)
 
     cr_assert_eq(append(&fixture, topic, 'a', 1, 1, 5), TOPIC_DONE);
     cr_assert_eq(append(&fixture, topic, 'a', 1, 1, 5), TOPIC_DONE);
-    batch_init(&batch, topic, 'a', 1, 4, 4, 0);
+    batch_init(&batch, (struct batch_params){topic, 'a', 1, 4, 4, 0});
     batch_begin(&fixture, &batch);
     cr_assert_eq(batch_end(&batch), TOPIC_DONE);
     cr_assert_eq(batch.append.duplicates, 2u);
     cr_assert_eq(batch.part.stored, 2u);
     cr_assert_eq(batch.part.first_seq, 6u);
-    batch_init(&batch, topic, 'a', 1, 9, 1, 0);
+    batch_init(&batch, (struct batch_params){topic, 'a', 1, 9, 1, 0});
     batch_begin(&fixture, &batch);
     cr_assert_eq(batch_end(&batch), TOPIC_GAP);
     cr_assert_eq(batch.append.expected, 8u);
@@ -113,13 +113,13 @@ Test(topics, batches_that_wait_share_rows_and_a_refused_one_does_no_harm)
     static struct batch batches[50];
 
     power_plan_change(&(struct power_plan){.block_sync = true});
-    batch_init(&batches[0], topic, 'z', 0, 1, 1, 0);
+    batch_init(&batches[0], (struct batch_params){topic, 'z', 0, 1, 1, 0});
     batch_begin(&fixture, &batches[0]); /* the thread waits for the disk with this one */
     while (!power_sync_waits())
         usleep(100);
     for (unsigned i = 1; i < ARRAY_LEN(batches); i++) {
         /* number 20 is missing, so from 21 on all are refused */
-        batch_init(&batches[i], topic, 'a', 1, i < 20 ? i : i + 1, 1, 0);
+        batch_init(&batches[i], (struct batch_params){topic, 'a', 1, i < 20 ? i : i + 1, 1, 0});
         batch_begin(&fixture, &batches[i]);
     }
     power_release_sync();
@@ -139,7 +139,7 @@ Test(topics, a_batch_over_several_topics_is_stored_as_a_whole_or_not_at_all)
     struct topic_part parts[3];
 
     for (unsigned i = 0; i < 3; i++) {
-        batch_init(&batches[i], i == 1 ? two : one, 'a', 1, 1 + 2 * i, 2, 0);
+        batch_init(&batches[i], (struct batch_params){i == 1 ? two : one, 'a', 1, 1 + 2 * i, 2, 0});
         parts[i] = batches[i].part;
     }
     batches[0].append.parts = parts;
@@ -173,15 +173,15 @@ Test(topics, malformed_events_and_empty_batches_are_refused)
     struct batch batch;
 
     cr_assert_eq(append(&fixture, topic, 'a', 1, 1, 3), TOPIC_DONE);
-    batch_init(&batch, topic, 'a', 1, 2, 3, 0);
+    batch_init(&batch, (struct batch_params){topic, 'a', 1, 2, 3, 0});
     batch.events.data[1] = 100;
     batch_begin(&fixture, &batch);
     cr_assert_eq(batch_end(&batch), TOPIC_INVALID, "its duplicates cannot be left out");
-    batch_init(&batch, topic, 'a', 0, 1, 1, 0);
+    batch_init(&batch, (struct batch_params){topic, 'a', 0, 1, 1, 0});
     batch.append.part_count = 0;
     batch_begin(&fixture, &batch);
     cr_assert_eq(batch_end(&batch), TOPIC_INVALID);
-    batch_init(&batch, topic, 'a', 1, 0, 1, 0);
+    batch_init(&batch, (struct batch_params){topic, 'a', 1, 0, 1, 0});
     batch_begin(&fixture, &batch);
     cr_assert_eq(batch_end(&batch), TOPIC_INVALID, "there is no number 0");
     cr_assert_str_eq(topic_text(&fixture, topic), "a1-3");
@@ -194,7 +194,7 @@ static void fill(uint64_t topic, uint32_t batches, uint32_t count, size_t paddin
     for (uint32_t i = 0; i < batches; i++) {
         struct batch batch;
 
-        batch_init(&batch, topic, 'a', 0, 1 + (uint64_t)i * count, count, padding);
+        batch_init(&batch, (struct batch_params){topic, 'a', 0, 1 + (uint64_t)i * count, count, padding});
         batch_begin(&fixture, &batch);
         cr_assert_eq(batch_end(&batch), TOPIC_DONE);
     }
@@ -337,7 +337,7 @@ Test(topics, too_much_that_is_not_committed_is_refused_until_it_is)
 
     power_plan_change(&(struct power_plan){.block_sync = true});
     for (; begun < ARRAY_LEN(batches) && err == ERR_OK; begun++) {
-        batch_init(&batches[begun], topic, 'a', 0, 1 + begun * 4000u, 4000, 0);
+        batch_init(&batches[begun], (struct batch_params){topic, 'a', 0, 1 + begun * 4000u, 4000, 0});
         err = port.append(port.ctx, &batches[begun].append);
     }
     cr_assert_eq(err, ERR_FULL);

@@ -64,7 +64,7 @@ static uint64_t append_until_full(const struct topic_port *port, uint64_t topic)
     enum err err = ERR_OK;
 
     while (err == ERR_OK && n < 5000) {
-        batch_init(&batch, topic, 'a', 0, n * BATCH + 1, BATCH, EVENT_BYTES);
+        batch_init(&batch, (struct batch_params){topic, 'a', 0, n * BATCH + 1, BATCH, EVENT_BYTES});
         err = port->append(port->ctx, &batch.append);
         if (err == ERR_OK) {
             cr_assert_eq(batch_end(&batch), TOPIC_DONE);
@@ -144,7 +144,7 @@ Test(wal_size, the_log_stays_small_while_readers_never_rest)
     for (uint64_t n = 0; n < 2500; n++) { /* 150 MiB */
         struct batch batch;
 
-        batch_init(&batch, topic, 'a', 0, n * BATCH + 1, BATCH, EVENT_BYTES);
+        batch_init(&batch, (struct batch_params){topic, 'a', 0, n * BATCH + 1, BATCH, EVENT_BYTES});
         batch_begin(&fixture, &batch);
         cr_assert_eq(batch_end(&batch), TOPIC_DONE);
         largest = MAX_OF(largest, wal_bytes());

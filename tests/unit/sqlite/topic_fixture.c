@@ -87,22 +87,21 @@ static void add_event(struct buf *events, char producer, uint64_t number, size_t
     memset(buf_extend(events, padding), '.', padding);
 }
 
-void batch_init(struct batch *batch, uint64_t topic, char producer, uint64_t life, uint64_t first,
-                uint32_t count, size_t padding)
+void batch_init(struct batch *batch, struct batch_params params)
 {
-    *batch = (struct batch){.producer = producer};
-    for (uint32_t i = 0; i < count; i++)
-        add_event(&batch->events, producer, first + i, padding);
-    batch->part = (struct topic_part){.topic = topic,
+    *batch = (struct batch){.producer = params.producer};
+    for (uint32_t i = 0; i < params.count; i++)
+        add_event(&batch->events, params.producer, params.first + i, params.padding);
+    batch->part = (struct topic_part){.topic = params.topic,
                                       .run = {.origin = {(const uint8_t *)&batch->producer, 1},
-                                              .count = count,
+                                              .count = params.count,
                                               .events = {batch->events.data, batch->events.size}}};
     batch->append = (struct topic_append){.parts = &batch->part,
                                           .part_count = 1,
                                           .producer = batch->part.run.origin,
-                                          .publisher = text_bytes(life > 0 ? "x" : ""),
-                                          .life = life,
-                                          .first_number = first,
+                                          .publisher = text_bytes(params.life > 0 ? "x" : ""),
+                                          .life = params.life,
+                                          .first_number = params.first,
                                           .done = on_appended};
 }
 
@@ -125,7 +124,7 @@ enum topic_outcome append(struct store_fixture *fixture, uint64_t topic, char pr
 {
     struct batch batch;
 
-    batch_init(&batch, topic, producer, life, first, count, 0);
+    batch_init(&batch, (struct batch_params){topic, producer, life, first, count, 0});
     batch_begin(fixture, &batch);
     return batch_end(&batch);
 }

@@ -24,10 +24,15 @@ struct batch {
     char producer;
     bool is_done;
 };
-/* `life` 0: without numbers; otherwise the publisher's id is "x". `padding` bytes are added to each
- * event. */
-void batch_init(struct batch *batch, uint64_t topic, char producer, uint64_t life, uint64_t first,
-                uint32_t count, size_t padding);
+struct batch_params {
+    uint64_t topic;
+    char producer;
+    uint64_t life; /* 0: without numbers; otherwise the publisher's id is "x" */
+    uint64_t first;
+    uint32_t count;
+    size_t padding; /* bytes that are added to each event */
+};
+void batch_init(struct batch *batch, struct batch_params params);
 void batch_begin(struct store_fixture *fixture, struct batch *batch);
 /* Waits for the answer, and frees the events. */
 enum topic_outcome batch_end(struct batch *batch);
