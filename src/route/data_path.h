@@ -109,7 +109,8 @@ struct route {
     struct feed *feed; /* of an activation; NULL: the shared feed of the source */
     struct inlet *inlet;
     uint32_t generation; /* without a feed of its own: for chan_put_shared() */
-    /* With a feed: puts in place of chan_put(), under the inlet's lock. NULL: chan_put() does. */
+    /* With a feed: puts in place of chan_put(), under the inlet's lock. Whoever sets it says what
+     * the feed follows. NULL: chan_put() does. */
     enum err (*put)(struct route *route, struct chunk *chunk, uint32_t first, uint32_t last);
 
     uint32_t reported_version; /* inlet->source_version that the channel has heard of; control thread */

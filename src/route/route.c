@@ -82,7 +82,7 @@ void route_link(struct route *route)
     inlet->routes[inlet->route_count++] = route;
     inlet->second_count += route->second;
     start_matching(route);
-    if (route->feed)
+    if (route->feed && !route->put)
         feed_follow(route->feed, &inlet->source->routed);
 }
 

@@ -126,6 +126,11 @@ static uint64_t sequence_of(const struct fake_log *log, const struct topic_read 
     return read->value;
 }
 
+uint64_t fake_log_first(const struct fake_log *log)
+{
+    return log->trimmed < log->count ? log->rows[log->trimmed].row.first_seq : log->next_seq;
+}
+
 static void query(const struct fake_log *log, struct topic_read *read)
 {
     uint64_t sequence;
@@ -135,7 +140,7 @@ static void query(const struct fake_log *log, struct topic_read *read)
     read->outcome = log->topic ? TOPIC_DONE : TOPIC_NOT_FOUND;
     read->incarnation = FAKE_LOG_INCARNATION;
     read->next_seq = log->next_seq;
-    read->first_seq = log->trimmed < log->count ? log->rows[log->trimmed].row.first_seq : log->next_seq;
+    read->first_seq = fake_log_first(log);
     if (!log->topic)
         return;
     sequence = sequence_of(log, read);

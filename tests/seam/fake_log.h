@@ -37,6 +37,8 @@ void fake_log_remove_topic(struct fake_log *log);
  * fake_log_deliver(). Returns the sequence of the first one. */
 uint64_t fake_log_commit(struct fake_log *log, uint32_t count, const char *origin);
 void fake_log_deliver(struct fake_log *log);
+/* The first sequence that is kept. */
+uint64_t fake_log_first(const struct fake_log *log);
 /* The oldest row leaves. False: there is none. */
 bool fake_log_trim(struct fake_log *log);
 
