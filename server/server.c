@@ -69,6 +69,12 @@ static struct status open_store(struct server *server)
     return STATUS_OK;
 }
 
+/* The store's thread, once calls are served. */
+static void on_store_writable(void *ctx)
+{
+    rpc_store_writable(((struct server *)ctx)->rpc);
+}
+
 static struct status open_topics(struct server *server)
 {
     const struct options *options = &server->options;
@@ -80,7 +86,7 @@ static struct status open_topics(struct server *server)
 
     if (!server->store)
         return STATUS_OK;
-    params.port = store_topics(server->store, NULL, NULL);
+    params.port = store_topics(server->store, on_store_writable, server);
     err = topics_new(server->loop, &params, &server->topics);
     if (err == ERR_OK)
         return STATUS_OK;

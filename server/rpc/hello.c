@@ -62,6 +62,15 @@ static enum fault_reason read_topics(const Tributary__V1__Hello *from, struct he
     return FAULT_NONE;
 }
 
+enum fault_reason producer_name_check(struct bytes name, const char *field, struct fault *fault)
+{
+    const enum fault_reason reason = name_check(name, field, MAX_NAME_BYTES, fault);
+
+    if (reason || name.data[0] != '@')
+        return reason;
+    return fault_bytes(fault, FAULT_BAD_NAME, field, name, "names that begin with '@' are for topics");
+}
+
 static enum fault_reason read_all(const Tributary__V1__Hello *from, struct hello *hello, struct fault *fault)
 {
     struct session_params *params = &hello->params;
@@ -72,7 +81,7 @@ static enum fault_reason read_all(const Tributary__V1__Hello *from, struct hello
         from->mode == TRIBUTARY__V1__HELLO__MODE__PER_CONSUMER ? SESSION_PER_CONSUMER : SESSION_SHARED;
     params->reject_duplicate = from->on_duplicate == TRIBUTARY__V1__HELLO__ON_DUPLICATE__REJECT;
     params->start_first = from->handover == TRIBUTARY__V1__HELLO__HANDOVER__START_FIRST;
-    reason = name_check(params->name, "name", MAX_NAME_BYTES, fault);
+    reason = producer_name_check(params->name, "name", fault);
     if (!reason)
         reason = read_labels(from, hello, fault);
     if (!reason)

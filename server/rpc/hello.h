@@ -16,6 +16,10 @@ struct hello {
     int64_t heartbeat_ns;         /* 0: none */
 };
 
+/* The rule for names of producers: printable, 1 to 256 bytes, and not beginning with '@'. *fault
+ * says what is wrong with `field`. */
+MUST_CHECK enum fault_reason producer_name_check(struct bytes name, const char *field, struct fault *fault);
+
 /* Decodes and checks a serialized Hello. FAULT_NONE: hello_fini() must follow. Otherwise *fault
  * names the field by its path (`hello.name`, `hello.labels[2]`), and nothing is kept. */
 MUST_CHECK enum fault_reason hello_read(struct bytes bytes, struct hello *hello_out, struct fault *fault);

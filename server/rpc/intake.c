@@ -13,29 +13,37 @@
 
 #include "base/budget.h"
 #include "base/counters.h"
-#include "event/text.h"
 #include "hub/producer.h"
 #include "proto/field_numbers.h"
+#include "server/rpc/hello.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/wire/message.h"
 
 /* PublishRequest and PublishStreamRequest have the same fields, and the scan keeps them. */
 _Static_assert(PB_PUBLISH_STREAM_REQUEST_PRODUCER == PB_PUBLISH_REQUEST_PRODUCER &&
                    PB_PUBLISH_STREAM_REQUEST_CONFIRM == PB_PUBLISH_REQUEST_CONFIRM &&
+                   PB_PUBLISH_STREAM_REQUEST_PUBLISHER == PB_PUBLISH_REQUEST_PUBLISHER &&
                    PB_PUBLISH_REQUEST_PRODUCER < FRAMING_FIELDS &&
+                   PB_PUBLISH_REQUEST_PUBLISHER < FRAMING_FIELDS &&
                    PB_PUBLISH_REQUEST_CONFIRM < FRAMING_FIELDS,
                "one function reads both");
 
 /* The highest value of Confirm that is served. */
-enum { MAX_CONFIRM = 1 };
+enum { MAX_CONFIRM = 2 };
+
+_Static_assert(sizeof(((struct intake *)0)->name) == 256, "the name of a producer fits");
 
 static const char anonymous[] = "anonymous";
 
 static void finish(struct intake *intake, enum fault_reason reason)
 {
+    if (intake->of_pipeline) {
+        intake_pipeline_offered(intake, reason);
+        return;
+    }
     if (reason)
         count_add(COUNT_REFUSED_BATCHES, intake->messages);
-    intake->done(intake, reason);
+    intake->port->done(intake, reason);
 }
 
 static enum fault_reason check_confirm(const struct framing_field *confirm, struct fault *fault)
@@ -46,7 +54,7 @@ static enum fault_reason check_confirm(const struct framing_field *confirm, stru
         return fault_set(fault, FAULT_WRONG_WIRE_TYPE, "confirm", "an enum is a varint");
     if (confirm->number > MAX_CONFIRM)
         return fault_number(fault, FAULT_UNKNOWN_ENUM, "confirm", confirm->number,
-                            "CONFIRM_RECEIVED (1), or unspecified (0)");
+                            "CONFIRM_RECEIVED (1), CONFIRM_STORED (2), or unspecified (0)");
     return FAULT_NONE;
 }
 
@@ -59,7 +67,7 @@ static enum fault_reason check_producer(struct intake *intake, const struct fram
     if (producer->present && producer->type != WIRE_LEN)
         return fault_set(fault, FAULT_WRONG_WIRE_TYPE, "producer", "a string is length-delimited");
     if (producer->present && producer->bytes.size > 0) {
-        enum fault_reason reason = name_check(producer->bytes, "producer", sizeof(intake->name), fault);
+        enum fault_reason reason = producer_name_check(producer->bytes, "producer", fault);
         if (reason)
             return reason;
         name = producer->bytes;
@@ -189,13 +197,12 @@ static void find_inlet_and_offer(struct intake *intake)
     loop_post(intake->rpc->loop, &intake->task);
 }
 
-void intake_init(struct intake *intake, struct rpc *rpc, struct call *call,
-                 void (*done)(struct intake *intake, enum fault_reason reason))
+void intake_init(struct intake *intake, struct rpc *rpc, struct call *call, const struct intake_port *port)
 {
     memset(intake, 0, sizeof(*intake));
     intake->rpc = rpc;
     intake->call = call;
-    intake->done = done;
+    intake->port = port;
     intake->waiter.over = on_put_done;
 }
 
@@ -228,6 +235,12 @@ void intake_offer(struct intake *intake, const struct scanned_message *scanned)
         find_inlet_and_offer(intake);
 }
 
+void intake_offer_chunk(struct intake *intake)
+{
+    intake->messages = 0; /* the message was counted */
+    find_inlet_and_offer(intake);
+}
+
 bool intake_coalesce(struct intake *intake, const struct scanned_message *scanned)
 {
     if (!intake->inlet || scanned->reason)
@@ -250,6 +263,7 @@ void intake_give_up(struct intake *intake)
 {
     if (intake->offering)
         inlet_give_up(intake->inlet, &intake->waiter);
+    stored_pipeline_give_up(intake->pipeline);
 }
 
 void intake_fini(struct intake *intake)
@@ -258,7 +272,9 @@ void intake_fini(struct intake *intake)
     chunk_release(intake->coalesced);
     if (intake->inlet)
         inlet_leave(intake->inlet);
+    stored_pipeline_free(intake->pipeline);
     intake->chunk = NULL;
     intake->coalesced = NULL;
     intake->inlet = NULL;
+    intake->pipeline = NULL;
 }

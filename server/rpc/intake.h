@@ -10,31 +10,52 @@
 #include "flow/put_waiter.h"
 #include "route/offer.h"
 #include "server/rpc/rpc.h"
+#include "server/rpc/stored_pipeline.h"
+#include "server/rpc/stored_sort.h"
 #include "server/wire/call.h"
+
+struct intake;
+
+/* What the owner of an intake does. */
+struct intake_port {
+    /* The message, or all messages that were coalesced, are finished: FAULT_NONE, or the reason for
+     * the refusal. `offer` or `fault` say the rest. May be called from within intake_offer() and
+     * intake_offer_coalesced(). */
+    void (*done)(struct intake *intake, enum fault_reason reason);
+    /* The next batch with events of stored topics is confirmed, or refused: `fault`. Where the
+     * batch is_offered, `offer` is that of its other events. May be called from within
+     * intake_store(). */
+    void (*stored)(struct intake *intake, const struct stored_batch *batch, enum fault_reason reason);
+    /* After one or more stored(): the pipeline may have space again, or be empty. */
+    void (*moved)(struct intake *intake);
+    /* What intake_sort() waited for is over: sort the message again; or, with a reason, refuse it:
+     * `fault`. */
+    void (*prepared)(struct intake *intake, enum fault_reason reason);
+};
 
 /* The intake of one call. Embedded in the struct that the call owns. */
 struct intake {
     struct rpc *rpc;
     struct call *call;
-    struct inlet *inlet;     /* NULL until the first chunk came */
-    struct chunk *chunk;     /* scanned, not yet offered */
-    struct chunk *coalesced; /* the events of several messages, not yet offered */
-    struct offer offer;      /* of the last chunk that was accepted */
-    struct fault fault;      /* why the last one was refused */
-    /* The message, or all messages that were coalesced, are finished: FAULT_NONE, or the reason for
-     * the refusal. `offer` or `fault` say the rest. May be called from within intake_offer() and
-     * intake_offer_coalesced(). */
-    void (*done)(struct intake *intake, enum fault_reason reason);
-    uint32_t messages; /* that the chunk at hand, or the coalesced one, consists of */
-    bool offering;     /* the last chunk is offered or parked: done() follows */
+    const struct intake_port *port;
+    struct inlet *inlet;              /* NULL until the first chunk came */
+    struct chunk *chunk;              /* scanned, not yet offered */
+    struct chunk *coalesced;          /* the events of several messages, not yet offered */
+    struct offer offer;               /* of the last chunk that was accepted */
+    struct fault fault;               /* why the last one was refused */
+    struct stored_pipeline *pipeline; /* NULL until a message had events of stored topics */
+    bool of_pipeline;                 /* the chunk at hand belongs to the pipeline's first batch */
+    uint32_t unoffered;               /* its events */
+    bool is_preparing;                /* prepared() follows */
+    uint32_t messages;                /* that the chunk at hand, or the coalesced one, consists of */
+    bool offering;                    /* the last chunk is offered or parked: done() follows */
     uint32_t name_size;
     uint8_t name[256]; /* of the producer; set by the first message with events */
     struct task task;
     struct put_waiter waiter;
 };
 
-void intake_init(struct intake *intake, struct rpc *rpc, struct call *call,
-                 void (*done)(struct intake *intake, enum fault_reason reason));
+void intake_init(struct intake *intake, struct rpc *rpc, struct call *call, const struct intake_port *port);
 
 /* A message in one piece, and what its one scan found. */
 struct scanned_message {
@@ -68,6 +89,39 @@ void intake_offer_coalesced(struct intake *intake);
 /* Where a channel blocks, what it parked falls to its fallback, and done() follows soon. Otherwise
  * nothing happens. */
 void intake_give_up(struct intake *intake);
+
+/* ---- stored topics: intake_stored.c ---- */
+
+/* Whether a message must be sorted before it is offered. Without stored topics none must. */
+bool intake_may_store(const struct intake *intake, const struct scanned_message *scanned);
+
+/* How the events of a message are stored. */
+struct stored_plan {
+    struct stored_sort sort;
+    struct publisher_numbers numbers;
+    enum publisher_turn turn; /* TURN_ALONE: the pipeline must be empty first */
+    bool answers_early;
+};
+
+enum intake_kind {
+    INTAKE_LIVE,   /* intake_offer() accepts it or refuses it, when the pipeline is empty */
+    INTAKE_STORED, /* intake_store() or stored_sort_fini() must follow */
+    INTAKE_WAITS   /* keep the message; prepared() follows */
+};
+
+/* Sorts a message. Where it must be refused, scanned->reason is set, and it is INTAKE_LIVE. */
+MUST_CHECK enum intake_kind intake_sort(struct intake *intake, struct scanned_message *scanned,
+                                        struct stored_plan *plan);
+
+/* Gives a sorted message to the pipeline, which must accept it: stored() follows. The plan is
+ * used up. MEMORY_BUDGET: nothing was begun; refuse the message. */
+MUST_CHECK enum fault_reason intake_store(struct intake *intake, const struct scanned_message *scanned,
+                                          struct stored_plan *plan);
+
+/* For intake.c: the offer of the pipeline's chunk is over. */
+void intake_pipeline_offered(struct intake *intake, enum fault_reason reason);
+/* For intake_stored.c: offers intake->chunk, with done(). */
+void intake_offer_chunk(struct intake *intake);
 
 /* Makes a chunk of a message from the result of its scan, which must be of message_bytes(). It
  * keeps the message's memory where it can, and copies where the events are not contiguous.

@@ -4,9 +4,13 @@
  * consumer whose channel parks part of a batch blocks the stream until the channel has admitted
  * that part.
  *
- * Under load small batches are coalesced instead, and the stream is read on. A post-poll
- * hook offers the coalesced chunk; the chunk is offered earlier when a batch arrives that cannot be
+ * Under load small batches are coalesced instead, and the stream is read on. A post-poll hook
+ * offers the coalesced chunk; the chunk is offered earlier when a batch arrives that cannot be
  * coalesced. If that offer blocks, one more batch may still arrive; it is held.
+ *
+ * Batches with events of stored topics go through a pipeline: many may be on their way into the
+ * store, and the stream is read on. What is live, or refused, waits until the pipeline is empty,
+ * so the order of the answers stays, and that of the live events.
  *
  * Answers are gathered: one is in flight at a time, and under load at most one leaves in
  * ANSWER_EVERY_NS. */
@@ -14,13 +18,13 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "event/field_write.h"
 #include "proto/field_numbers.h"
 #include "server/rpc/heartbeat.h"
+#include "server/rpc/held_message.h"
 #include "server/rpc/intake.h"
 #include "server/rpc/method_table.h"
+#include "server/rpc/publish_answer.h"
 #include "server/rpc/services.h"
-#include "server/wire/message.h"
 
 #define ANSWER_EVERY_NS (500 * NS_PER_US)
 
@@ -29,79 +33,51 @@
  * for (--max-kept-bytes). */
 #define MAX_REFUSED_BYTES 4096u
 
-/* Arrived while the coalesced chunk was being offered, or had to wait for that offer. */
-struct held_message {
-    struct message message; /* not there: none is held */
-    bool is_scanned;        /* `fault` says why it is refused, or `scan` what is in it */
-    struct framing_scan scan;
-    struct fault fault;
-};
-
 /* Batches are numbered from 1, in this order: those that are confirmed, then those that are
- * coalesced, then the one that is offered or held. */
+ * coalesced or in the pipeline, then the one that is offered or held. */
 struct publish_stream {
     struct intake intake;
     uint64_t received;  /* the number of the last batch */
-    uint64_t confirmed; /* done, accepted or refused, up to this number */
     uint64_t coalesced; /* how many batches share the coalesced chunk */
-    uint64_t reported;  /* `confirmed` of the last answer */
+    struct publish_answer answer;
     struct held_message held;
-    uint64_t last_sequence, epoch;
-    struct buf refused; /* PublishStreamResponse.refused, encoded */
     bool sending, reading, offering, half_closed, draining;
+    bool is_refused; /* the store ends: nothing more was accepted */
     int64_t answered_at_ns;
     struct post_poll_hook offer_hook, decide_hook;
     struct cq_timer answer_timer;
     struct heartbeat heartbeat;
 };
 
-static struct wire_thread *thread_of(const struct publish_stream *stream)
-{
-    return call_thread(stream->intake.call);
-}
-
 static struct cq_thread *cq_of(const struct publish_stream *stream)
 {
     return call_cq(stream->intake.call);
 }
 
+static bool is_busy(const struct publish_stream *stream)
+{
+    return wire_busy(call_thread(stream->intake.call));
+}
+
 /* Reads the next batch, unless the stream is blocked: a batch is being offered. */
 static void read_next(struct publish_stream *stream)
 {
-    bool wanted = !stream->half_closed && !stream->draining && stream->refused.size < MAX_REFUSED_BYTES;
+    const struct stored_pipeline *pipeline = stream->intake.pipeline;
+    bool wanted = !stream->half_closed && !stream->draining && !stream->offering &&
+                  stream->answer.refused.size < MAX_REFUSED_BYTES && stored_pipeline_accepts(pipeline);
+    uint64_t known = stream->answer.confirmed + stream->coalesced + stored_pipeline_unconfirmed(pipeline);
 
-    if (wanted && !stream->reading && !stream->offering &&
-        stream->confirmed + stream->coalesced == stream->received && call_alive(stream->intake.call)) {
+    if (wanted && !stream->reading && known == stream->received && call_alive(stream->intake.call)) {
         stream->reading = true;
         call_read(stream->intake.call);
     }
 }
 
-static void note_refusal(struct publish_stream *stream, uint64_t batch, const struct fault *fault)
-{
-    struct buf refused = {0};
-    char text[600];
-    size_t length = fault_message(fault, text, sizeof(text));
-
-    field_varint(&refused, PB_PUBLISH_STREAM_RESPONSE_REFUSED_BATCH, batch);
-    field_varint(&refused, PB_PUBLISH_STREAM_RESPONSE_REFUSED_CODE, fault_code(fault->reason));
-    field_bytes(&refused, PB_PUBLISH_STREAM_RESPONSE_REFUSED_MESSAGE,
-                (struct bytes){(const uint8_t *)text, length});
-    field_text(&refused, PB_PUBLISH_STREAM_RESPONSE_REFUSED_REASON, fault_reason_name(fault->reason));
-    field_message(&stream->refused, PB_PUBLISH_STREAM_RESPONSE_REFUSED, &refused);
-}
-
-/* Writes PublishStreamResponse. */
 static void answer(struct publish_stream *stream, int64_t now_ns)
 {
     struct buf bytes = {0};
 
-    field_varint(&bytes, PB_PUBLISH_STREAM_RESPONSE_CONFIRMED_BATCH, stream->confirmed);
-    buf_bytes(&bytes, stream->refused.data, stream->refused.size);
-    field_fixed64(&bytes, PB_PUBLISH_STREAM_RESPONSE_LAST_SEQUENCE, stream->last_sequence);
-    field_fixed64(&bytes, PB_PUBLISH_STREAM_RESPONSE_EPOCH, stream->epoch);
-    buf_clear(&stream->refused);
-    stream->reported = stream->confirmed;
+    publish_answer_write(&stream->answer, &stream->intake, &bytes);
     stream->answered_at_ns = now_ns;
     stream->heartbeat.sent_at_ns = now_ns;
     stream->sending = call_send(stream->intake.call, &bytes);
@@ -120,13 +96,14 @@ static void decide(struct publish_stream *stream, int64_t now_ns)
         read_next(stream);
         return;
     }
-    if (stream->reported < stream->confirmed) {
+    if (stream->answer.reported < stream->answer.confirmed) {
         int64_t due_ns = stream->answered_at_ns + ANSWER_EVERY_NS;
-        if (!ending && wire_busy(thread_of(stream)) && now_ns < due_ns)
+        if (!ending && is_busy(stream) && now_ns < due_ns)
             cq_timer_set(cq_of(stream), &stream->answer_timer, due_ns);
         else
             answer(stream, now_ns);
-    } else if (ending && stream->confirmed == stream->received) {
+    } else if (ending && stream->answer.confirmed == stream->received &&
+               stored_pipeline_is_empty(stream->intake.pipeline)) {
         struct fault fault = {0};
         if (!stream->half_closed)
             fault_set(&fault, FAULT_DRAINING, "", "");
@@ -161,32 +138,19 @@ static void offer_coalesced(struct publish_stream *stream)
     intake_offer_coalesced(&stream->intake);
 }
 
-static void held_fini(struct held_message *held)
-{
-    framing_fini(&held->scan);
-    message_fini(&held->message);
-    held->is_scanned = false;
-}
-
 /* Holds a scanned message, and what its scan found. */
-static void hold(struct publish_stream *stream, const struct scanned_message *scanned)
+static void hold(struct publish_stream *stream, const struct scanned_message *scanned, bool until_empty)
 {
-    struct held_message *held = &stream->held;
-
-    held->message = message_move(scanned->message);
-    held->is_scanned = true;
-    if (scanned->reason)
-        held->fault = stream->intake.fault;
-    else
-        held->scan = framing_move(scanned->scan);
+    held_message_keep(&stream->held, scanned, &stream->intake.fault);
+    stream->held.until_empty = until_empty;
 }
 
 /* Coalesces the batch, or offers it: after the coalesced ones, so that the order stays. Where these
  * are accepted at once, intake->fault is still that of the batch. */
-static void handle_scanned(struct publish_stream *stream, const struct scanned_message *scanned)
+static void handle_live(struct publish_stream *stream, const struct scanned_message *scanned)
 {
     for (;;) {
-        if (wire_busy(thread_of(stream)) && intake_coalesce(&stream->intake, scanned)) {
+        if (is_busy(stream) && intake_coalesce(&stream->intake, scanned)) {
             stream->coalesced++;
             cq_add_early_post_poll_hook(cq_of(stream), &stream->offer_hook);
             read_next(stream);
@@ -196,14 +160,58 @@ static void handle_scanned(struct publish_stream *stream, const struct scanned_m
             break;
         offer_coalesced(stream);
         if (stream->offering) {
-            hold(stream, scanned);
+            hold(stream, scanned, false);
             return;
         }
-        if (stream->received == stream->confirmed)
+        if (stream->received == stream->answer.confirmed)
             return; /* the hub drains: neither the coalesced batches nor this one were accepted */
     }
     stream->offering = true;
     intake_offer(&stream->intake, scanned);
+}
+
+/* Gives the batch to the pipeline, behind the coalesced ones. Returns false where it is handled
+ * as a live one after all: it is refused. */
+static bool handle_stored(struct publish_stream *stream, struct scanned_message *scanned,
+                          struct stored_plan *plan)
+{
+    if (stream->coalesced > 0)
+        offer_coalesced(stream);
+    const bool must_wait =
+        stream->offering || (plan->turn == TURN_ALONE && !stored_pipeline_is_empty(stream->intake.pipeline));
+    if (must_wait || stream->received == stream->answer.confirmed) {
+        stored_sort_fini(&plan->sort);
+        if (must_wait)
+            hold(stream, scanned, !stream->offering);
+        return true; /* or the hub drains */
+    }
+    scanned->reason = intake_store(&stream->intake, scanned, plan);
+    if (!scanned->reason)
+        read_next(stream);
+    return !scanned->reason;
+}
+
+static void handle_scanned(struct publish_stream *stream, struct scanned_message *scanned)
+{
+    if (intake_may_store(&stream->intake, scanned)) {
+        struct stored_plan plan;
+
+        switch (intake_sort(&stream->intake, scanned, &plan)) {
+        case INTAKE_WAITS:
+            hold(stream, scanned, false);
+            return;
+        case INTAKE_STORED:
+            if (handle_stored(stream, scanned, &plan))
+                return;
+            break;
+        case INTAKE_LIVE:
+            break;
+        }
+    }
+    if (!stored_pipeline_is_empty(stream->intake.pipeline))
+        hold(stream, scanned, true);
+    else
+        handle_live(stream, scanned);
 }
 
 /* The refused message changes nothing. */
@@ -229,35 +237,46 @@ static void handle_message(struct publish_stream *stream, struct message *messag
     handle_scanned(stream, &scanned);
 }
 
-/* The offer that the held batch waited for is done. */
+/* What the held batch waited for is over, or one of it. */
 static void handle_held(struct publish_stream *stream)
 {
     struct held_message held = stream->held;
 
     stream->held = (struct held_message){.is_scanned = false};
-    if (!held.is_scanned) {
-        handle_message(stream, &held.message);
-    } else {
-        struct scanned_message scanned = {&held.message, &held.scan, held.fault.reason};
-        if (scanned.reason)
-            stream->intake.fault = held.fault;
+    struct scanned_message scanned = held_message_scanned(&held);
+    if (scanned.reason)
+        stream->intake.fault = held.fault;
+    if (held.is_scanned)
         handle_scanned(stream, &scanned);
-    }
-    held_fini(&held);
+    else
+        handle_message(stream, &held.message);
+    held_message_fini(&held);
 }
 
-/* The next `count` batches share one outcome. */
-static void confirm(struct publish_stream *stream, uint64_t count, enum fault_reason reason)
+/* Whether a message that has arrived must wait until something else is done. */
+static bool is_occupied(const struct publish_stream *stream)
 {
-    const struct intake *intake = &stream->intake;
+    return stream->offering || stream->intake.of_pipeline || stream->intake.is_preparing;
+}
 
-    for (uint64_t i = 1; reason && i <= count; i++)
-        note_refusal(stream, stream->confirmed + i, &intake->fault);
-    if (!reason && intake->offer.epoch > 0) {
-        stream->last_sequence = intake->offer.last_sequence;
-        stream->epoch = intake->offer.epoch;
-    }
-    stream->confirmed += count;
+static void handle_held_when_due(struct publish_stream *stream)
+{
+    if (!held_message_is_there(&stream->held) || stream->intake.is_preparing)
+        return;
+    if (stream->is_refused || !call_alive(stream->intake.call))
+        held_message_fini(&stream->held);
+    else if (!is_occupied(stream) &&
+             (!stream->held.until_empty || stored_pipeline_is_empty(stream->intake.pipeline)))
+        handle_held(stream);
+}
+
+/* What is not confirmed was not accepted, nor is the held batch: the status of the drain says
+ * so. */
+static void refuse_all(struct publish_stream *stream)
+{
+    stream->received = stream->answer.confirmed;
+    stream->draining = true;
+    stream->is_refused = true;
 }
 
 static void on_intake_done(struct intake *intake, enum fault_reason reason)
@@ -276,21 +295,48 @@ static void on_intake_done(struct intake *intake, enum fault_reason reason)
     }
     stream->offering = false;
     stream->coalesced = 0;
-    if (reason == FAULT_DRAINING) {
-        /* These batches were not accepted, nor is the held one: the status of the drain says so. */
-        stream->received = stream->confirmed;
-        stream->draining = true;
-    } else {
-        confirm(stream, count, reason);
-    }
+    if (reason == FAULT_DRAINING)
+        refuse_all(stream);
+    else
+        publish_answer_confirm(&stream->answer, intake, count, reason);
     cq_add_post_poll_hook(cq_of(stream), &stream->decide_hook);
-    if (reason == FAULT_DRAINING || !call_alive(intake->call))
-        held_fini(&stream->held);
-    else if (message_is_there(&stream->held.message))
-        handle_held(stream);
-    if (wire_busy(thread_of(stream)))
+    handle_held_when_due(stream);
+    if (is_busy(stream))
         read_next(stream);
 }
+
+static void on_stored(struct intake *intake, const struct stored_batch *batch, enum fault_reason reason)
+{
+    struct publish_stream *stream = container_of(intake, struct publish_stream, intake);
+
+    (void)batch;
+    if (reason == FAULT_DRAINING)
+        refuse_all(stream);
+    else if (!stream->is_refused)
+        publish_answer_confirm(&stream->answer, intake, 1, reason);
+}
+
+static void on_moved(struct intake *intake)
+{
+    struct publish_stream *stream = container_of(intake, struct publish_stream, intake);
+
+    handle_held_when_due(stream);
+    cq_add_post_poll_hook(cq_of(stream), &stream->decide_hook);
+    if (is_busy(stream))
+        read_next(stream);
+}
+
+static void on_prepared(struct intake *intake, enum fault_reason reason)
+{
+    struct publish_stream *stream = container_of(intake, struct publish_stream, intake);
+
+    if (reason)
+        stream->held.fault = intake->fault;
+    handle_held_when_due(stream);
+}
+
+static const struct intake_port intake_port = {
+    .done = on_intake_done, .stored = on_stored, .moved = on_moved, .prepared = on_prepared};
 
 static void on_offer(struct post_poll_hook *hook, int64_t now_ns)
 {
@@ -311,7 +357,7 @@ static void opened(struct call *call, void *ctx)
         call_finish(call, &fault);
         return;
     }
-    intake_init(&stream->intake, ctx, call, on_intake_done);
+    intake_init(&stream->intake, ctx, call, &intake_port);
     list_init(&stream->offer_hook.link);
     stream->offer_hook.post_poll = on_offer;
     list_init(&stream->decide_hook.link);
@@ -328,7 +374,7 @@ static void message(struct call *call, struct message *message)
 
     stream->reading = false;
     stream->received++;
-    if (stream->offering)
+    if (is_occupied(stream))
         stream->held.message = message_move(message);
     else
         handle_message(stream, message);
@@ -384,8 +430,8 @@ static void closed(struct call *call, bool ok)
     heartbeat_stop(&stream->heartbeat);
     list_remove(&stream->offer_hook.link);
     list_remove(&stream->decide_hook.link);
-    held_fini(&stream->held);
-    buf_fini(&stream->refused);
+    held_message_fini(&stream->held);
+    buf_fini(&stream->answer.refused);
     intake_fini(&stream->intake);
     free(stream);
 }

@@ -41,6 +41,10 @@ MUST_CHECK struct status rpc_new(struct loop *loop, struct hub *hub, const struc
 /* After every wire thread has ended. NULL allowed. */
 void rpc_free(struct rpc *rpc);
 
+/* Any thread. The store, which has refused an append of a topic with ERR_FULL, has space again: its
+ * writable(), for which see topic/topic_port.h. */
+void rpc_store_writable(struct rpc *rpc);
+
 /* Loop. Adds the endpoints of the store, before the server listens: endpoint_edits_load(). */
 MUST_CHECK enum err rpc_load_endpoints(struct rpc *rpc, struct refusal *refusal);
 

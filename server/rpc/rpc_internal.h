@@ -11,6 +11,8 @@
 #include "loop/peer_turns.h"
 #include "server/rpc/batch_records.h"
 #include "server/rpc/rpc.h"
+#include "server/rpc/stored_gate.h"
+#include "server/rpc/stored_make.h"
 
 struct workers;
 
@@ -32,6 +34,8 @@ struct rpc {
     struct peer_charges answers;      /* of unary calls, on their way */
     struct peer_turns unary_turns;    /* loop: lists, and what else takes unary calls several steps */
     struct peer_turns watch_turns;    /* loop: Admin.Watch */
+    struct stored_gate gate;          /* of the store, for events of stored topics */
+    struct stored_makings makings;    /* loop */
     struct reflection *reflection;    /* NULL: not served */
 };
 

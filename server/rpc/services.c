@@ -10,6 +10,7 @@
 #include "server/rpc/endpoint_edits.h"
 #include "server/rpc/method_table.h"
 #include "server/rpc/rpc_internal.h"
+#include "topic/topics.h"
 
 /* The rows of one service must follow each other: rpc_service_next() relies on it. */
 static enum err serve(struct rpc *rpc)
@@ -45,6 +46,8 @@ struct status rpc_new(struct loop *loop, struct hub *hub, const struct rpc_param
     peer_charges_init(&rpc->answers, COUNT_LIVE_ANSWER_BYTES, "answer", "answers on their way to");
     peer_turns_init(&rpc->unary_turns, rpc->loop);
     peer_turns_init(&rpc->watch_turns, rpc->loop);
+    stored_gate_init(&rpc->gate, params->topics ? topics_port(params->topics) : NULL);
+    stored_makings_init(&rpc->makings);
     rpc->edits = endpoint_edits_new(loop, hub, params->dial, params->store);
     batch_records_init(&rpc->batch_records);
     peer_charges_init(&rpc->batch_memory, COUNT_LIVE_BATCH_BYTES, "operation", "batch operations of");
@@ -76,12 +79,18 @@ void rpc_free(struct rpc *rpc)
     peer_charges_fini(&rpc->answers);
     peer_turns_fini(&rpc->unary_turns);
     peer_turns_fini(&rpc->watch_turns);
+    stored_gate_fini(&rpc->gate);
     free(rpc);
 }
 
 enum err rpc_load_endpoints(struct rpc *rpc, struct refusal *refusal)
 {
     return endpoint_edits_load(rpc->edits, refusal);
+}
+
+void rpc_store_writable(struct rpc *rpc)
+{
+    stored_gate_writable(&rpc->gate);
 }
 
 void rpc_stop_batches(struct rpc *rpc, int64_t until_ns, void (*stopped)(void *ctx), void *ctx)

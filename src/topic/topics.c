@@ -209,6 +209,11 @@ bool topics_makes(const struct topics *topics, struct bytes name)
     return topic_globs_match(&topics->on_publish, name);
 }
 
+struct topic_settings topics_made_settings(const struct topics *topics)
+{
+    return topics->settings;
+}
+
 const struct topic_port *topics_port(const struct topics *topics)
 {
     return &topics->port;

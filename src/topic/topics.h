@@ -48,6 +48,9 @@ struct live_topic *topics_find(struct topics *topics, struct bytes name);
 /* Whether a topic of this name is made when something is published to it. */
 bool topics_makes(const struct topics *topics, struct bytes name);
 
+/* The settings of a topic that is made so. Any thread. */
+struct topic_settings topics_made_settings(const struct topics *topics);
+
 /* Its port: append() and read(). */
 const struct topic_port *topics_port(const struct topics *topics);
 
