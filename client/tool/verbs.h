@@ -25,6 +25,7 @@ extern const struct verb verb_topics_ls;        /* topics.c */
 extern const struct verb verb_topics_info;      /* topics.c */
 extern const struct verb verb_topics_update;    /* topics_edit.c */
 extern const struct verb verb_topics_rm;        /* topics_edit.c */
+extern const struct verb verb_backup;           /* backup.c */
 extern const struct verb verb_batch_work;       /* batch_work.c */
 extern const struct verb verb_batch_run;        /* batch_run.c */
 extern const struct verb verb_batch_watch;      /* batch_watch.c */

@@ -40,6 +40,7 @@ class Pages(unittest.TestCase):
                 "serve",
                 "status",
                 "producers ls",
+                "backup",
                 "topics create",
                 "topics info",
                 "topics ls",

@@ -10,6 +10,7 @@
  *   endpoint.h       add producers that the server dials
  *   store.h          what a server keeps on the disk
  *   topics.h         stored topics: make, change, delete and list them
+ *   backup.h         copy what a server keeps
  *   subscriptions.h  list and end the subscriptions of others
  *   changes.h        hear of producers and subscriptions as they come, change and go
  *   drain.h          end the server gently
@@ -115,6 +116,7 @@ TRIBUTARY_API void tributary_free(struct tributary *client);
 #include "reader.h"
 #include "subscriptions.h"
 #include "topics.h"
+#include "backup.h"
 #include "changes.h"
 #include "drain.h"
 #include "explain.h"
