@@ -1,6 +1,7 @@
-/* jetstream.c - publishes into a JetStream stream and waits for its acknowledgements: the other side
- * of W9. A raw client, cheaper than a library: each producer has a connection and a thread, writes
- * messages of several events at once, and has at most a window of them without an acknowledgement.
+/* jetstream.c - publishes into a JetStream stream and waits for its acknowledgements: the other
+ * side of W9. A raw client, cheaper than a library: each producer has a connection and a thread,
+ * writes messages of several events at once, and has at most a window of them without an
+ * acknowledgement.
  *
  * Usage: jetstream --server HOST:PORT --pid PID [--producers N] [--per-message N] [--window N]
  *                  [--payload BYTES] [--rate N] --seconds N */

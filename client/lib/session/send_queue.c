@@ -88,15 +88,19 @@ static void close_filling(struct send_queue *queue)
     queue->filling = NULL;
 }
 
-static struct batch *begin_message(struct send_queue *queue, size_t min)
+static struct batch *begin_message(struct tributary_session *session, struct send_queue *queue, size_t min)
 {
-    uint8_t head[MAX_SEND_QUEUE_HEAD];
-    const size_t size = session_write_head(head, queue->id);
+    uint8_t activation[MAX_SEND_QUEUE_HEAD];
+    const bool numbered = queue->id == SHARED_QUEUE && session->numbers_size > 0;
+    const uint8_t *head = numbered ? session->numbers : activation;
+    const size_t size = numbered ? session->numbers_size : session_write_head(activation, queue->id);
     struct batch *batch =
         batch_new((struct tributary_bytes){head, size}, MAX_OF(queue->capacity_guess, size + min));
 
     if (batch) {
         batch->queue = queue;
+        batch->numbers_end = numbered ? size : 0;
+        batch->first_event = queue->accepted + 1;
         batch->born_ns = clock_mono_ns();
     }
     return batch;
@@ -113,7 +117,7 @@ bool send_queue_add(struct tributary_session *session, struct send_queue *queue,
         close_filling(queue);
         batch = NULL;
     }
-    if (!batch && !(batch = begin_message(queue, field_size)))
+    if (!batch && !(batch = begin_message(session, queue, field_size)))
         return false;
     if (!batch_add(batch, event, size)) {
         if (batch != queue->filling)
@@ -123,6 +127,7 @@ bool send_queue_add(struct tributary_session *session, struct send_queue *queue,
     queue->filling = batch;
     queue->held_bytes += field_size;
     queue->held_events++;
+    queue->accepted++;
     session->stats.accepted++;
     session->stats.bytes += field_size;
     return true;
@@ -405,7 +410,12 @@ void send_queues_requeue(struct tributary_session *session, struct batch *batch)
         send_queues_complete(session, batch, false, &unused);
         return;
     }
+    struct list *behind = queue->queued.next;
+
+    while (behind != &queue->queued &&
+           container_of(behind, struct batch, node)->first_event < batch->first_event)
+        behind = behind->next;
     queue->unconfirmed--;
-    list_append(queue->queued.next, &batch->node); /* in front of the first message */
+    list_append(behind, &batch->node);
     update_waiting(session, queue);
 }

@@ -24,6 +24,7 @@ struct send_queue {
     struct list queued;    /* full messages, and perhaps the end */
     struct batch *filling; /* the message that takes the next event; NULL: none */
     size_t capacity_guess;
+    uint64_t accepted; /* events, so far */
     size_t held_bytes; /* emitted and not confirmed */
     uint32_t held_events;
     uint32_t unconfirmed; /* messages in session->sent */
@@ -94,8 +95,8 @@ bool send_queues_are_empty(const struct tributary_session *session);
 bool send_queues_complete(struct tributary_session *session, struct batch *batch, bool confirmed,
                           uint64_t *activation_out);
 
-/* Handles a sent message after the stream was lost. A shared message goes back to the front of its
- * queue; another one is dropped. Call it for the newest message first. */
+/* Handles a sent message that must be sent again. A shared message goes back into its queue, in
+ * front of those that were emitted later; another one is dropped. It must be in no list. */
 void send_queues_requeue(struct tributary_session *session, struct batch *batch);
 
 #endif

@@ -59,6 +59,11 @@ enum tributary_code tributary_register(struct tributary *client,
     const char *fault = session_apply_defaults(&session->options);
 
     if (!fault)
+        fault = numbering_init(&session->numbering, options->confirm, &options->numbering);
+    session->numbers_size =
+        numbering_write(&session->numbering, PB_REGISTER_REQUEST_PUBLISHER, session->numbers);
+    session->stats.life = session->numbering.on ? session->numbering.life : 0;
+    if (!fault)
         session_write_hello(&session->options, &session->hello);
     if (fault || session->hello.broken ||
         (session->options.mode == TRIBUTARY_MODE_SHARED && !send_queue_open(session, SHARED_QUEUE))) {
@@ -69,6 +74,7 @@ enum tributary_code tributary_register(struct tributary *client,
     session->options.name = NULL; /* `hello` holds all texts */
     session->options.labels = NULL;
     session->options.topics = NULL;
+    session->options.numbering = (struct tributary_numbering){0}; /* its id is the caller's */
     atomic_fetch_add(&client->users, 1);
     *session_out = session;
     client_post(client, &session->begin);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/lib/session/send_queue.h"
+#include "client/lib/session/session_answer.h"
 #include "tributary/v1/publisher.pb-c.h"
 
 /* Answers a start with an end: this side cannot serve it. The user does not see the activation. */
@@ -97,23 +98,6 @@ static void set_paused(struct tributary_session *session, uint64_t activation, b
         notify(session->callbacks.ctx, activation);
 }
 
-static void confirm(struct tributary_session *session, uint64_t message)
-{
-    struct list *node = NULL;
-
-    while ((node = list_first(&session->sent)) && container_of(node, struct batch, node)->number <= message) {
-        uint64_t activation = 0;
-        bool writable = false;
-
-        list_remove(node);
-        pthread_mutex_lock(&session->lock);
-        writable = send_queues_complete(session, container_of(node, struct batch, node), true, &activation);
-        pthread_mutex_unlock(&session->lock);
-        if (writable && session->callbacks.writable)
-            session->callbacks.writable(session->callbacks.ctx, activation);
-    }
-}
-
 static void closing(struct tributary_session *session, const char *reason, uint64_t deadline_unix_nano)
 {
     if (session->closing != CLOSING_NOT || session->state != SESSION_LIVE)
@@ -149,7 +133,10 @@ static void handle_command(struct tributary_session *session,
         set_paused(session, command->resume->activation, false);
         break;
     case TRIBUTARY__V1__REGISTER_RESPONSE__COMMAND__COMMAND_CONFIRM:
-        confirm(session, command->confirm->message);
+        session_confirmed(session, command->confirm);
+        break;
+    case TRIBUTARY__V1__REGISTER_RESPONSE__COMMAND__COMMAND_REFUSED:
+        session_refused(session, command->refused);
         break;
     case TRIBUTARY__V1__REGISTER_RESPONSE__COMMAND__COMMAND_CLOSING:
         closing(session, command->closing->reason, command->closing->deadline_unix_nano);

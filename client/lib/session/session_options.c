@@ -39,6 +39,14 @@ const char *session_apply_defaults(struct tributary_session_options *options)
     options->batch_bytes = options->batch_bytes == 0 ? 128u << 10 : options->batch_bytes;
     options->batch_events = options->batch_events == 0 ? 4096 : options->batch_events;
     options->linger_ns = options->linger_ns == 0 ? NS_PER_MS : MAX_OF(options->linger_ns, 0);
+    if (options->window > 65536)
+        return "window: at most 65536";
+    if (options->window == 0)
+        options->window = options->confirm == TRIBUTARY_CONFIRM_STORED ? 256 : UINT32_MAX;
+    if (options->confirm == TRIBUTARY_CONFIRM_RECEIVED)
+        return "confirm: a session leaves it to the server, or says STORED";
+    if (options->confirm == TRIBUTARY_CONFIRM_STORED && (!shared || options->numbering.off))
+        return "confirm: STORED is for mode SHARED, and numbers its events";
     if (options->batch_bytes > 1u << 20)
         return "batch_bytes: at most 1 MiB";
     if (options->batch_events > 65536)

@@ -5,6 +5,7 @@
  *   send_queue.c        the send queues
  *   session_stream.c    the call: registers, sends, registers again
  *   session_commands.c  what the server sends
+ *   session_answer.c    what of it confirms and refuses messages
  *   session_encode.c    what the session sends
  *   session_ending.c    what the end of a registration means */
 #ifndef TRIBUTARY_CLIENT_SESSION_STATE_H
@@ -14,6 +15,7 @@
 #include "base/heap.h"
 #include "base/map.h"
 #include "client/lib/core/client.h"
+#include "client/lib/core/numbering.h"
 #include "client/lib/core/stream.h"
 #include "client/lib/session/session_ending.h"
 
@@ -48,6 +50,8 @@ struct tributary_session {
     struct tributary_session_callbacks callbacks;
     struct tributary_session_options options; /* defaults filled in; without the texts */
     struct buf hello;                         /* an encoded RegisterRequest */
+    uint8_t numbers[MAX_NUMBERS_SIZE];        /* before the events of a shared message */
+    size_t numbers_size;                      /* 0: they are not numbered */
 
     /* Client thread only. */
     enum session_state state;
@@ -57,7 +61,11 @@ struct tributary_session {
     struct cq_timer retry;
     struct cq_timer linger; /* also for stops whose deadline is near */
     struct list sent;       /* messages of this stream that are not confirmed */
+    uint32_t unanswered;    /* of them, those of the shared stream */
     uint32_t attempt;
+    struct numbering numbering;
+    bool is_doomed; /* the stream is being ended because of `doom`, for good */
+    struct tributary_status doom;
     uint64_t message_number; /* the last one sent on this stream; hello is 1 */
     bool hello_sent;         /* hello has left, so there is a connection */
     bool half_closed;

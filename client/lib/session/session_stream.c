@@ -7,6 +7,7 @@
 
 #include "base/fsm.h"
 #include "client/lib/session/send_queue.h"
+#include "client/lib/session/session_answer.h"
 #include "client/lib/core/status.h"
 #include "grpc/slices.h"
 
@@ -15,6 +16,7 @@
 /* From hello to welcome. An older session of the same name may have to end first. */
 #define WELCOME_LIMIT_NS (10 * NS_PER_S)
 /* For the status, after the limit for waiting events. */
+#define MEMORY_WAIT_NS (10 * NS_PER_MS) /* until memory is asked for again */
 #define STATUS_LIMIT_NS (5 * NS_PER_S)
 
 static void open_stream(struct tributary_session *session)
@@ -32,6 +34,24 @@ static void open_stream(struct tributary_session *session)
     stream_send(&session->stream, slice_copy_of((struct bytes){session->hello.data, session->hello.size}));
 }
 
+/* Under the lock. Numbers a shared message that was removed from its queue. NULL: out of memory; it
+ * is back in its queue, and *again_ns is when to try again. */
+static struct batch *number(struct tributary_session *session, struct batch *batch, int64_t *again_ns)
+{
+    struct batch *numbered = numbering_assign(&session->numbering, batch);
+
+    if (numbered) {
+        session->unanswered++;
+        if (session->numbering.on)
+            session->stats.life = session->numbering.life;
+        return numbered;
+    }
+    send_queues_requeue(session, batch);
+    send_queue_touch(session, batch->queue);
+    *again_ns = clock_mono_ns() + MEMORY_WAIT_NS;
+    return NULL;
+}
+
 static struct batch *next_batch(struct tributary_session *session)
 {
     const int64_t now_ns = clock_mono_ns();
@@ -41,7 +61,10 @@ static struct batch *next_batch(struct tributary_session *session)
 
     pthread_mutex_lock(&session->lock);
     again_ns = send_queues_end_pauses(session, now_ns);
-    batch = send_queues_next(session, now_ns, &linger_ns);
+    if (session_may_send(session))
+        batch = send_queues_next(session, now_ns, &linger_ns);
+    if (batch && batch->queue->id == SHARED_QUEUE)
+        batch = number(session, batch, &linger_ns);
     if (batch)
         session->stats.messages++;
     pthread_mutex_unlock(&session->lock);
@@ -59,6 +82,8 @@ static bool may_close(struct tributary_session *session)
 
     if (session->state != SESSION_LEAVING || session->half_closed)
         return false;
+    if (session->numbering.on && session->unanswered > 0)
+        return false; /* some of it may have to be sent again */
     pthread_mutex_lock(&session->lock);
     done = send_queues_are_empty(session) && (session->finishing || session->stats.activations == 0);
     pthread_mutex_unlock(&session->lock);
@@ -108,17 +133,10 @@ static void on_message(struct stream *stream, struct bytes message)
     session_pump(session);
 }
 
-/* Handles unconfirmed messages after a loss: shared ones go back into their queue, others are
- * dropped, because activations end with their registration. */
 static void requeue_sent(struct tributary_session *session)
 {
+    session_requeue_sent(session);
     pthread_mutex_lock(&session->lock);
-    while (!list_empty(&session->sent)) {
-        struct batch *batch = container_of(session->sent.prev, struct batch, node);
-
-        list_remove(&batch->node);
-        send_queues_requeue(session, batch);
-    }
     session->hold_shared = false;
 
     struct send_queue *shared = send_queue_find_any(session, SHARED_QUEUE);
@@ -217,7 +235,9 @@ static void on_ended(struct stream *stream, const struct tributary_status *statu
     requeue_sent(session);
     while (end_lost_activation(session))
         continue;
-    if (session->state != SESSION_CANCELLING)
+    if (session->is_doomed)
+        session->last = session->doom;
+    else if (session->state != SESSION_CANCELLING)
         again = session_should_retry(&session->last, session->closing, session->finishing);
     if (again && !session->options.no_reconnect)
         back_off(session);

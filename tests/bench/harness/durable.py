@@ -48,12 +48,13 @@ def absences():
     """The contestants that cannot take part, with the reason."""
     program = servers.installed("nats")
     if program is None:
-        return {"jetstream": "nats-server is not installed", "jetstream always": "nats-server is not installed"}
+        return dict.fromkeys(("jetstream", "jetstream always"), "nats-server is not installed")
     with tempfile.TemporaryDirectory(prefix="tributary-bench-") as folder:
         settings = pathlib.Path(folder) / "settings"
         settings.write_text(settings_text(pathlib.Path(folder) / "store", "always"))
         done = subprocess.run([program, "-t", "-c", settings], capture_output=True, check=False)
-    return {} if done.returncode == 0 else {"jetstream always": "this nats-server has no sync_interval: always"}
+    known = done.returncode == 0
+    return {} if known else {"jetstream always": "this nats-server has no sync_interval: always"}
 
 
 def shape(row):

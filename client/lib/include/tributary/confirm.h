@@ -25,6 +25,7 @@
 #include <stdbool.h>
 
 #include "event.h"
+#include "status.h"
 
 enum tributary_confirm {
     /* the server decides: STORED for events of stored topics, RECEIVED for others; no numbers */
@@ -53,6 +54,21 @@ struct tributary_stored_range {
     uint64_t epoch; /* the topic's incarnation */
     uint64_t first_sequence;
     uint64_t last_sequence;
+};
+
+/* Events that were accepted here and will not be delivered. Valid during the callback. */
+struct tributary_refused {
+    /* The server's code. Or UNAVAILABLE: there was no connection for `give_up_ns`. Or CANCELLED:
+     * the publisher was freed. */
+    enum tributary_code code;
+    const char *reason; /* ErrorInfo.reason of the server, or empty */
+    const char *message;
+    /* Events are numbered from 1, in the order in which they were accepted. */
+    uint64_t first_event;
+    uint64_t last_event;
+    /* They were sent, and that attempt was not answered: the server may have accepted them. False:
+     * it has not. */
+    bool outcome_unknown;
 };
 
 /* Events that the server confirmed. Valid during the callback. */

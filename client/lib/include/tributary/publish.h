@@ -12,8 +12,6 @@
 #ifndef TRIBUTARY_PUBLISH_H
 #define TRIBUTARY_PUBLISH_H
 
-#include <stdbool.h>
-
 #include "confirm.h"
 #include "event.h"
 #include "export.h"
@@ -26,22 +24,6 @@ struct tributary_publisher;
 enum tributary_when_full {
     TRIBUTARY_WHEN_FULL_WAIT, /* it waits, for at most `wait_timeout_ns` */
     TRIBUTARY_WHEN_FULL_FAIL  /* it fails with RESOURCE_EXHAUSTED at once */
-};
-
-/* Events that tributary_publish() accepted and that will not be delivered. Valid during the
- * callback. */
-struct tributary_refused {
-    /* The server's code. Or UNAVAILABLE: there was no connection for `give_up_ns`. Or CANCELLED:
-     * the publisher was freed. */
-    enum tributary_code code;
-    const char *reason; /* ErrorInfo.reason of the server, or empty */
-    const char *message;
-    /* Events are numbered from 1, in the order in which they were accepted. */
-    uint64_t first_event;
-    uint64_t last_event;
-    /* They were sent, and that attempt was not answered: the server may have accepted them. False:
-     * it has not. */
-    bool outcome_unknown;
 };
 
 struct tributary_publisher_options {

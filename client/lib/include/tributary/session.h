@@ -10,7 +10,8 @@
  * pauses. It does not register again after REPLACED, REMOVED or NAME_TAKEN.
  *
  * Delivery of shared events is *at least once*: after a new registration the session sends all
- * unconfirmed events once more. Activations end with their registration. */
+ * unconfirmed events once more. With `confirm` STORED it is *exactly once* (confirm.h). Activations
+ * end with their registration. */
 #ifndef TRIBUTARY_SESSION_H
 #define TRIBUTARY_SESSION_H
 
@@ -58,10 +59,16 @@ struct tributary_session_options {
     int64_t linger_ns;
     enum tributary_when_full when_full;
     int64_t wait_timeout_ns;
+    /* These three as well, in mode SHARED. `confirm` is left to the server, or STORED; then all
+     * shared events must be of stored topics, and they are numbered. */
+    uint32_t window;
+    enum tributary_confirm confirm;
+    struct tributary_numbering numbering;
     bool no_reconnect; /* the first loss of the connection ends the session, with UNAVAILABLE */
 };
 
-/* At all times: accepted = confirmed + dropped + events in the queues. */
+/* At all times: accepted = confirmed + dropped + events in the queues. Refused events count as
+ * dropped. */
 struct tributary_session_stats {
     uint64_t accepted;      /* events that tributary_session_emit() accepted */
     uint64_t confirmed;     /* events that the server confirmed */
@@ -72,6 +79,8 @@ struct tributary_session_stats {
     uint64_t started;       /* activations so far */
     uint32_t activations;   /* activations that have not ended */
     uint64_t epoch;         /* of the newest registration; 0: none yet */
+    uint64_t duplicates;    /* confirmed events that had been stored before */
+    uint64_t life;          /* of the numbers; 0: without numbers */
 };
 
 /* Starts a session. It copies everything in `options` and `callbacks`. The server checks what is

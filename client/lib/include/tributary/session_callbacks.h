@@ -2,6 +2,7 @@
 #ifndef TRIBUTARY_SESSION_CALLBACKS_H
 #define TRIBUTARY_SESSION_CALLBACKS_H
 
+#include "confirm.h"
 #include "event.h"
 #include "status.h"
 
@@ -36,6 +37,11 @@ struct tributary_session_callbacks {
     /* A queue that was full, so that an emit failed (TRIBUTARY_WHEN_FULL_FAIL), is down at its low
      * watermark, half of its bounds. */
     void (*writable)(void *ctx, uint64_t activation);
+    /* Shared events were refused because of a stored topic: nothing of their message was accepted.
+     * The session goes on. */
+    void (*refused)(void *ctx, const struct tributary_refused *refused);
+    /* Shared events were confirmed, with `confirm` STORED. */
+    void (*confirmed)(void *ctx, const struct tributary_confirmed *confirmed);
     /* The server ends the registration gently: `reason` is REPLACED, REMOVED or DRAINING. Waiting
      * events are still sent until the deadline. */
     void (*closing)(void *ctx, const char *reason, uint64_t deadline_unix_nano);
@@ -44,7 +50,8 @@ struct tributary_session_callbacks {
     /* The session has ended and does not register again. This is called once, and last.
      *   OK                   tributary_session_finish() was called
      *   CANCELLED            tributary_session_cancel() was called
-     *   ABORTED              REPLACED: another session took the name
+     *   ABORTED              REPLACED: another session took the name; or PUBLISHER_FENCED: a
+     *                        publisher with the same id and a higher life was here
      *   FAILED_PRECONDITION  REMOVED: an operator removed the producer
      *   ALREADY_EXISTS       NAME_TAKEN: another session holds the name
      *   others               an error */
