@@ -22,8 +22,7 @@ struct topic_info {
     uint64_t first_seq, next_seq; /* equal: it is empty */
     uint64_t bytes;               /* of rows */
     int64_t created_wall_ns;
-    /* The latest ones, oldest first. They do not change while the store is open, and are there as
-     * long as the topic. */
+    /* The latest ones, oldest first. They stay as they are until the store is closed. */
     const struct topic_ancestor *ancestors;
     uint32_t ancestor_count;
     uint64_t delayed;             /* events that wait for their time */

@@ -29,6 +29,7 @@ enum topic_outcome {
     TOPIC_GAP,     /* `expected` has the number that must come next */
     TOPIC_PUBLISHER_FORGOTTEN,
     TOPIC_TOO_MANY_PUBLISHERS,
+    TOPIC_TOO_MANY_DELAYED,
     TOPIC_TOO_MANY, /* as many topics as there may be */
     TOPIC_DISK_FULL,
     TOPIC_LOCKED, /* another program has the file locked */
@@ -55,7 +56,8 @@ struct topic_part {
     uint64_t topic;
     struct topic_run run; /* at least one event; at most MAX_PIECE_BYTES */
     /* The answer: so many have the sequences from first_seq on. Unless `is_split` these are the
-     * last ones of the run. If it is, the backend has called appeared() with them. */
+     * last ones of the run. If it is, the backend has called appeared() with them: all parts of an
+     * append are split, or none. */
     uint32_t stored;
     bool is_split;
     uint32_t same_ids; /* were left out: their ids are in the window */

@@ -424,16 +424,17 @@ class Refused(WithStateDir):
         self.made()
         self.sql("PRAGMA application_id=1")
         self.refused_start("store.db", "application_id is 0x00000001")
-        self.sql("PRAGMA application_id=0x74726962", "PRAGMA user_version=3")
-        self.refused_start("store.db", "user_version is 3")
-        self.sql("PRAGMA user_version=2")
+        self.sql("PRAGMA application_id=0x74726962", "PRAGMA user_version=4")
+        self.refused_start("store.db", "user_version is 4")
+        self.sql("PRAGMA user_version=3")
         self.start()
         self.assertEqual(self.endpoints().keys(), {"a"})
         self.daemon.stop()
 
     def test_an_earlier_version_is_brought_to_the_present_form(self):
         self.made()
-        self.sql("DROP TABLE topic", "DROP TABLE publisher", "DELETE FROM meta WHERE key = 'topic_id'",
+        self.sql("DROP TABLE topic", "DROP TABLE publisher", "DROP TABLE due", "DROP TABLE ids",
+                 "DELETE FROM meta WHERE key IN ('topic_id', 'id_key')",
                  "UPDATE meta SET value = '1' WHERE key = 'schema'", "PRAGMA user_version=1")
         for _ in range(2):
             self.start()

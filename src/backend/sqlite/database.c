@@ -29,6 +29,20 @@ static const char *const statement_texts[DB_STATEMENT_COUNT] = {
                          " DO UPDATE SET life = ?3, last = ?4, used = ?5, hash = ?6",
     [DB_PUBLISHER_EXPIRE] = "DELETE FROM publisher WHERE (producer, id) IN"
                             " (SELECT producer, id FROM publisher WHERE used < ?1 LIMIT ?2)",
+    [DB_IDS_PUT] = "INSERT INTO ids(topic, number, at, hash, data) VALUES(?1, ?2, ?3, ?4, ?5)",
+    /* of the rows before the one that has number ?2 */
+    [DB_IDS_EXPIRE] = "DELETE FROM ids WHERE topic = ?1 AND number IN"
+                      " (SELECT number FROM ids WHERE topic = ?1 AND number <"
+                      " (SELECT max(number) FROM ids WHERE topic = ?1 AND number <= ?2)"
+                      " ORDER BY number LIMIT ?3)",
+    [DB_IDS_REMOVE] = "DELETE FROM ids WHERE topic = ?1 AND number IN"
+                      " (SELECT number FROM ids WHERE topic = ?1 ORDER BY number LIMIT ?2)",
+    [DB_DUE_PUT] = "INSERT INTO due(at, topic, origin, data, hash) VALUES(?1, ?2, ?3, ?4, ?5)",
+    [DB_DUE_FIRST] = "SELECT at FROM due ORDER BY at, id LIMIT 1",
+    [DB_DUE_GET] = "SELECT id, at, topic, origin, data, hash FROM due WHERE at <= ?1"
+                   " ORDER BY at, id LIMIT ?2",
+    [DB_DUE_OF_TOPIC] = "SELECT id, length(data) FROM due WHERE topic = ?1 LIMIT 1",
+    [DB_DUE_REMOVE] = "DELETE FROM due WHERE id = ?1",
 };
 
 /* ---- failures ---- */

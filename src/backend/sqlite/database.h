@@ -11,6 +11,7 @@
 
 #include <sqlite3.h>
 
+#include "backend/sqlite/db_statement.h"
 #include "backend/sqlite/refusal.h"
 #include "backend/sqlite/sqlite_code.h"
 #include "backend/sqlite/state_dir.h"
@@ -18,28 +19,11 @@
 /* "trib": tells this file from any other SQLite database. */
 #define STORE_APPLICATION_ID 0x74726962
 /* A store with a later schema is refused. */
-#define STORE_SCHEMA_VERSION 2
+#define STORE_SCHEMA_VERSION 3
 #define STORE_UUID_CAPACITY 33 /* 32 hex digits and the NUL */
 
 /* How long another program may have the database locked: an operator with a shell. */
 #define DATABASE_BUSY_TIMEOUT_MS 1000
-
-enum db_statement {
-    DB_BEGIN,
-    DB_COMMIT,
-    DB_ROLLBACK,
-    DB_META_SET,
-    DB_RECORD_GET,
-    DB_RECORD_PUT,
-    DB_RECORD_REMOVE,
-    DB_TOPIC_INSERT,
-    DB_TOPIC_UPDATE,
-    DB_TOPIC_REMOVE,
-    DB_PUBLISHER_GET,
-    DB_PUBLISHER_PUT,
-    DB_PUBLISHER_EXPIRE,
-    DB_STATEMENT_COUNT
-};
 
 /* The first failure that is not over. */
 struct db_error {
@@ -101,6 +85,9 @@ enum db_result database_check_places(struct database *database);
 /* Makes a new database under a draft's name, and gives it its own name when it is complete. So a
  * file of that name is a whole store, whenever the process was killed. */
 MUST_CHECK bool database_create(const struct state_dir *dir, struct refusal *refusal);
+
+/* Writes random hex digits. False: there are none. */
+MUST_CHECK bool random_digits(char text[STORE_UUID_CAPACITY]);
 
 /* In a transaction: gives the store another uuid. */
 enum db_result database_new_uuid(struct database *database);

@@ -16,34 +16,34 @@ static const char *const begin[] = {
     "BEGIN IMMEDIATE",
 };
 
-static bool make_uuid(char uuid[STORE_UUID_CAPACITY])
+bool random_digits(char text[STORE_UUID_CAPACITY])
 {
     uint8_t random[(STORE_UUID_CAPACITY - 1) / 2];
 
     if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
         return false;
     for (size_t i = 0; i < sizeof(random); i++)
-        snprintf(uuid + 2 * i, 3, "%02x", random[i]);
+        snprintf(text + 2 * i, 3, "%02x", random[i]);
     return true;
 }
 
 enum db_result database_new_uuid(struct database *database)
 {
-    if (!make_uuid(database->uuid))
+    if (!random_digits(database->uuid))
         return database_failed(database, SQLITE_IOERR, "get a random number");
     return meta_set(database, "uuid", database->uuid);
 }
 
 static enum db_result fill_meta(struct database *draft)
 {
-    char uuid[STORE_UUID_CAPACITY], sql[512];
+    char uuid[STORE_UUID_CAPACITY], id_key[STORE_UUID_CAPACITY], sql[512];
 
-    if (!make_uuid(uuid))
+    if (!random_digits(uuid) || !random_digits(id_key))
         return database_failed(draft, SQLITE_IOERR, "get a random number");
     snprintf(sql, sizeof(sql),
              "INSERT INTO meta VALUES('uuid', '%s'), ('schema', '%d'), ('mark', 'clean'), ('boot', ''),"
-             " ('created', '%" PRId64 "'), ('opened', '0'), ('topic_id', '0')",
-             uuid, STORE_SCHEMA_VERSION, clock_wall_ns());
+             " ('created', '%" PRId64 "'), ('opened', '0'), ('topic_id', '0'), ('" META_ID_KEY "', '%s')",
+             uuid, STORE_SCHEMA_VERSION, clock_wall_ns(), id_key);
     return database_run(draft, sql, "fill meta");
 }
 

@@ -207,11 +207,13 @@ static bool run_check(struct database *database, const char *sql, struct refusal
  * it. The rest, if the end was not clean. */
 static bool check_pages(struct database *database, int version, struct refusal *refusal)
 {
-    static const char *const checks[] = {"PRAGMA integrity_check('meta')", "PRAGMA integrity_check('record')",
-                                         "PRAGMA integrity_check('topic')",
-                                         "PRAGMA integrity_check('publisher')"};
+    static const char *const checks[] = {
+        "PRAGMA integrity_check('meta')",  "PRAGMA integrity_check('record')",
+        "PRAGMA integrity_check('topic')", "PRAGMA integrity_check('publisher')",
+        "PRAGMA integrity_check('due')",   "PRAGMA integrity_check('ids')"};
+    const size_t count = version < 2 ? 2 : version < 3 ? 4 : ARRAY_LEN(checks);
 
-    for (size_t i = 0; i < (version < 2 ? 2 : ARRAY_LEN(checks)); i++)
+    for (size_t i = 0; i < count; i++)
         if (!run_check(database, checks[i], refusal))
             return false;
     if (database->was_clean)

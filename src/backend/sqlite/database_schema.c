@@ -2,7 +2,8 @@
  *
  * `meta` has: uuid, schema (as user_version), mark ("clean" or "open"), boot (of the machine when
  * the store was opened), created, opened and closed (nanoseconds since 1970), topic_id (the latest
- * that was given to a topic).
+ * that was given to a topic), id_key, copied (in a copy that was not opened yet), full (the latest
+ * attempt to write to a full disk).
  *
  * `record` has small things with a name, of a few kinds: "endpoint". `hash` covers all of a row's
  * other columns, since SQLite does not notice a bit that has changed on the disk.
@@ -10,7 +11,8 @@
  * `topic` has the topics. A topic without a name is deleted, and its log is not yet. `next_seq`,
  * `end_bytes` and `last_ns` count where the log is empty. `lineage` is for earlier incarnations.
  * `log_ID` is the log of a topic: see topic_log.h. `publisher` has the latest number of each
- * publisher. All rows have a hash. */
+ * publisher. `due` has events that are not due yet (due_table.h), `ids` the ids of the latest
+ * events of a topic (id_table.h). All rows have a hash. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +34,12 @@ const struct store_table store_schema[] = {
     {2, "CREATE TABLE publisher(producer BLOB NOT NULL, id BLOB NOT NULL, life INTEGER NOT NULL,"
         " last INTEGER NOT NULL, used INTEGER NOT NULL, hash INTEGER NOT NULL, PRIMARY KEY(producer, id))"
         " STRICT, WITHOUT ROWID"},
+    {3, "CREATE TABLE due(id INTEGER PRIMARY KEY NOT NULL, at INTEGER NOT NULL, topic INTEGER NOT NULL,"
+        " origin BLOB NOT NULL, data BLOB NOT NULL, hash INTEGER NOT NULL) STRICT"},
+    {3, "CREATE INDEX due_at ON due(at, id)"},
+    {3, "CREATE INDEX due_topic ON due(topic)"},
+    {3, "CREATE TABLE ids(topic INTEGER NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL,"
+        " hash INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY(topic, number)) STRICT, WITHOUT ROWID"},
 };
 const unsigned store_schema_count = ARRAY_LEN(store_schema);
 
@@ -91,6 +99,16 @@ bool schema_check(struct database *database, int version, struct refusal *refusa
 
 /* ---- migrations ---- */
 
+static enum db_result make_id_key(struct database *database)
+{
+    char key[STORE_UUID_CAPACITY], sql[128];
+
+    if (!random_digits(key))
+        return database_failed(database, SQLITE_IOERR, "get a random number");
+    snprintf(sql, sizeof(sql), "INSERT INTO meta VALUES('" META_ID_KEY "', '%s')", key);
+    return database_run(database, sql, "write to meta");
+}
+
 /* To a version from the one before: its tables, and what else it needs. */
 static enum db_result migrate_to(struct database *database, int version)
 {
@@ -106,6 +124,8 @@ static enum db_result migrate_to(struct database *database, int version)
         result = database_run(database, sql, "write the version");
     if (result == DB_OK && version == 2)
         result = database_run(database, "INSERT INTO meta VALUES('topic_id', '0')", "write to meta");
+    if (result == DB_OK && version == 3)
+        result = make_id_key(database);
     return result == DB_OK ? database_run(database, "COMMIT", "commit a migration") : result;
 }
 

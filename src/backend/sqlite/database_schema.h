@@ -26,6 +26,9 @@ MUST_CHECK bool schema_check(struct database *database, int version, struct refu
  * migration that is interrupted goes on where it was. */
 MUST_CHECK bool schema_migrate(struct database *database, int version, struct refusal *refusal);
 
+/* The key of the hashes of ids, as hex digits. */
+#define META_ID_KEY "id_key"
+
 /* Reads a row of `meta` as a text; `capacity` at least 1. False: there is none, it is no text, or
  * it does not fit. */
 MUST_CHECK bool meta_get(struct database *database, const char *key, char *text, size_t capacity);

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "backend/sqlite/due_table.h"
+#include "backend/sqlite/id_table.h"
 #include "backend/sqlite/publisher_table.h"
 #include "backend/sqlite/store_internal.h"
 #include "base/clock.h"
@@ -46,6 +48,7 @@ void stored_topic_free(struct stored_topic *topic)
     finalize(topic);
     row_builder_fini(&topic->builder);
     free(topic->ancestors);
+    id_window_fini(&topic->ids);
     free(topic);
 }
 
@@ -53,9 +56,11 @@ void stored_topic_free(struct stored_topic *topic)
 
 void log_init(struct topic_log *log)
 {
-    *log = (struct topic_log){.due_ns = INT64_MAX};
+    *log = (struct topic_log){.due_ns = INT64_MAX, .kept_at_ns = INT64_MAX, .next_at_ns = INT64_MAX};
+    list_init(&log->due);
     list_init(&log->touched);
     list_init(&log->deleted);
+    list_init(&log->gone);
 }
 
 void log_fini(struct topic_log *log)
@@ -63,10 +68,13 @@ void log_fini(struct topic_log *log)
     map_each(node, following, &log->by_id) stored_topic_free(container_of(node, struct stored_topic, by_id));
     list_each(node, safe, &log->deleted)
         stored_topic_free(container_of(node, struct stored_topic, node));
+    list_each(node, safe, &log->gone)
+        stored_topic_free(container_of(node, struct stored_topic, node));
     stored_topic_free(log->created);
     map_fini(&log->by_id);
     map_fini(&log->by_name);
     publisher_forget(log, false);
+    due_fini(log);
     map_fini(&log->publishers);
     buf_fini(&log->row);
     log_init(log);
@@ -97,7 +105,8 @@ void log_note_age(struct topic_log *log, const struct stored_topic *topic)
 
 bool log_open(struct database *database, struct topic_log *log, struct refusal *refusal)
 {
-    if (!topic_read_all(database, log, refusal) || !publisher_count(database, log, refusal))
+    if (!topic_read_all(database, log, refusal) || !publisher_count(database, log, refusal) ||
+        !ids_read_all(database, log, refusal))
         return false;
     map_each(node, following, &log->by_id)
     {
@@ -107,6 +116,8 @@ bool log_open(struct database *database, struct topic_log *log, struct refusal *
             return false;
         log_note_age(log, topic);
     }
+    if (!due_read_all(database, log, refusal))
+        return false;
     be_due(log, list_empty(&log->deleted) ? clock_from_now_ns(PUBLISHERS_EVERY_NS) : clock_mono_ns());
     return true;
 }
@@ -144,13 +155,15 @@ void log_begin(struct topic_log *log)
 enum db_result log_end(struct store *store)
 {
     struct topic_log *log = &store->log;
-    enum db_result result = DB_OK;
+    enum db_result result = due_append(store);
 
     list_each(node, safe, &log->touched) {
         struct stored_topic *topic = container_of(node, struct stored_topic, node);
 
         if (result == DB_OK)
             result = log_flush(store, topic);
+        if (result == DB_OK)
+            result = ids_write(store, topic);
         if (result == DB_OK && !topic->is_deleted)
             result = log_trim(store, topic);
     }
@@ -171,11 +184,14 @@ static void keep(struct topic_log *log, struct stored_topic *topic)
     const bool is_deleted = topic->is_deleted;
 
     topic->kept = topic->next;
+    topic->delayed = topic->next_delayed;
     if (topic->is_changed)
         topic->settings = topic->wanted;
+    ids_keep(log, topic);
     untouch(topic);
     if (is_deleted) {
         finalize(topic);
+        ids_forget(log, topic);
         map_remove(&log->by_id, &topic->by_id);
         map_remove(&log->by_name, &topic->by_name);
         list_append(&log->deleted, &topic->node);
@@ -199,12 +215,16 @@ void log_committed(struct store *store)
     }
     if (log->dropped) {
         list_remove(&log->dropped->node);
-        stored_topic_free(log->dropped);
+        if (log->dropped->ancestors)
+            list_append(&log->gone, &log->dropped->node);
+        else
+            stored_topic_free(log->dropped);
         log->dropped = NULL;
     }
     if (!list_empty(&log->deleted))
         be_due(log, clock_mono_ns());
     publisher_forget(log, true);
+    due_keep(store);
 }
 
 void log_rolled_back(struct store *store)
@@ -215,10 +235,13 @@ void log_rolled_back(struct store *store)
         struct stored_topic *topic = container_of(node, struct stored_topic, node);
 
         topic->next = topic->kept;
+        topic->next_delayed = topic->delayed;
+        ids_undo(log, topic);
         untouch(topic);
     }
     stored_topic_free(log->created);
     log->created = log->dropped = NULL;
     log->due_ns = clock_from_now_ns(NS_PER_S);
     publisher_forget(log, false);
+    due_undo(store);
 }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 #include "backend/sqlite/columns.h"
+#include "backend/sqlite/due_table.h"
+#include "backend/sqlite/id_table.h"
 #include "backend/sqlite/publisher_table.h"
 #include "backend/sqlite/store_internal.h"
 #include "base/clock.h"
@@ -121,18 +123,35 @@ static enum db_result trim_old_rows(struct store *store)
     return DB_OK;
 }
 
+/* What other tables have of it. */
+static enum db_result drop_others(struct store *store, uint64_t topic)
+{
+    struct topic_log *log = &store->log;
+    uint32_t removed;
+    enum db_result result = due_remove(store, topic, log->trim_left, &removed);
+
+    log->trim_left -= removed;
+    if (result == DB_OK)
+        result = ids_remove(&store->database, topic, log->trim_left, &removed);
+    log->trim_left -= MIN_OF(removed, log->trim_left);
+    return result;
+}
+
 /* A part of a table, and with its last rows the table. */
 static enum db_result drop_rows(struct store *store, struct stored_topic *topic)
 {
     struct database *database = &store->database;
-    const uint32_t rows = store->log.trim_left;
     char sql[SQL_CAPACITY];
+    enum db_result result = drop_others(store, topic->id);
+    const uint32_t rows = store->log.trim_left;
 
+    if (result != DB_OK || rows == 0)
+        return result;
     snprintf(sql, sizeof(sql),
              "DELETE FROM log_%" PRIu64 " WHERE seq IN (SELECT seq FROM log_%" PRIu64
              " ORDER BY seq LIMIT %u)",
              topic->id, topic->id, rows);
-    enum db_result result = database_run(database, sql, "remove a topic's rows");
+    result = database_run(database, sql, "remove a topic's rows");
     if (result != DB_OK)
         return result;
     const uint32_t removed = (uint32_t)sqlite3_changes(database->handle);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "backend/sqlite/columns.h"
+#include "backend/sqlite/id_table.h"
 #include "backend/sqlite/publisher_table.h"
 #include "backend/sqlite/store_internal.h"
 
@@ -66,20 +67,33 @@ enum db_result log_flush(struct store *store, struct stored_topic *topic)
     return result;
 }
 
-static enum db_result add(struct store *store, struct stored_topic *topic, struct topic_part *part)
+enum db_result log_add_piece(struct store *store, struct stored_topic *topic, const struct topic_run *piece,
+                             uint64_t *first_seq_out)
 {
-    const struct topic_run piece = {part->run.origin, part->stored, part->rest};
     enum db_result result = DB_OK;
 
     log_touch(&store->log, topic);
-    if (!row_builder_fits(&topic->builder, &piece))
+    if (!row_builder_fits(&topic->builder, piece))
         result = log_flush(store, topic);
     if (result != DB_OK)
         return result;
-    part->first_seq = topic->next.next_seq + topic->builder.events;
-    return row_builder_add(&topic->builder, &piece)
+    *first_seq_out = topic->next.next_seq + topic->builder.events;
+    return row_builder_add(&topic->builder, piece)
                ? DB_OK
                : database_failed(&store->database, SQLITE_NOMEM, "append to a topic");
+}
+
+static enum db_result add(struct store *store, struct topic_part *part, bool has_delayed)
+{
+    struct stored_topic *topic = log_find(&store->log, part->topic);
+    enum db_result result = DB_OK;
+
+    if (part->stored > 0 && (has_delayed || ids_count(topic)))
+        result = log_split(store, topic, part);
+    if (result != DB_OK || part->stored == 0)
+        return result;
+    const struct topic_run piece = {part->run.origin, part->stored, part->rest};
+    return log_add_piece(store, topic, &piece, &part->first_seq);
 }
 
 /* ---- what is new ---- */
@@ -117,6 +131,8 @@ static enum topic_outcome leave_out(struct topic_append *append, uint32_t duplic
         const uint32_t skipped = MIN_OF(duplicates, part->run.count);
 
         part->first_seq = 0;
+        part->same_ids = part->delayed = 0;
+        part->is_split = false;
         part->stored = part->run.count - skipped;
         part->rest = part->run.events;
         if (!events_skip(&part->rest, skipped) || (part->stored > 0) != (part->rest.size > 0))
@@ -178,6 +194,7 @@ static enum db_result carry_out(struct store *store, struct topic_work *work)
     struct seen_publisher *seen = NULL;
     struct publisher_state as = {.is_known = false};
     uint32_t events;
+    bool has_delayed = false;
     enum db_result result = DB_OK;
 
     append->duplicates = 0;
@@ -188,6 +205,8 @@ static enum db_result carry_out(struct store *store, struct topic_work *work)
         result = decide(store, append, events, &seen, &as);
     if (result == DB_OK && append->outcome == TOPIC_DONE)
         append->outcome = leave_out(append, append->duplicates);
+    if (result == DB_OK && append->outcome == TOPIC_DONE)
+        append->outcome = log_check_delays(&store->log, append, &has_delayed);
     if (result != DB_OK || append->outcome != TOPIC_DONE)
         return result;
     if (seen) {
@@ -196,8 +215,7 @@ static enum db_result carry_out(struct store *store, struct topic_work *work)
         seen->is_changed = true;
     }
     for (uint32_t i = 0; i < append->part_count && result == DB_OK; i++)
-        if (append->parts[i].stored > 0)
-            result = add(store, log_find(&store->log, append->parts[i].topic), &append->parts[i]);
+        result = add(store, &append->parts[i], has_delayed);
     return result;
 }
 
@@ -205,9 +223,12 @@ static void answer(struct store *store, struct topic_work *work, enum db_result 
 {
     struct topic_append *append = container_of(work, struct topic_append, work);
 
-    (void)store;
     if (result != DB_OK)
         append->outcome = topic_outcome_of(result, committed);
+    if (append->outcome == TOPIC_DONE)
+        log_notify_split(store, append);
+    for (uint32_t i = 0; i < append->part_count; i++)
+        buf_fini(&append->parts[i].kept);
     append->done(append);
 }
 

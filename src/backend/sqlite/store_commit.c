@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "backend/sqlite/database_schema.h"
+#include "backend/sqlite/due_table.h"
 #include "backend/sqlite/store_internal.h"
 #include "base/log.h"
 
@@ -185,4 +186,5 @@ void store_commit(struct store *store, struct list *batch)
     if (!store_is(store, STORE_IS_FAILED))
         result = run(store, batch, &committed);
     answer_all(store, batch, result, committed);
+    due_notify(store);
 }

@@ -103,7 +103,9 @@ static struct topic_info info_of(const struct stored_topic *topic)
                                .bytes = topic->kept.end_bytes - topic->kept.first_bytes,
                                .created_wall_ns = topic->created_ns,
                                .ancestors = topic->ancestors,
-                               .ancestor_count = topic->ancestor_count};
+                               .ancestor_count = topic->ancestor_count,
+                               .delayed = topic->delayed,
+                               .ids_forgotten_early = topic->ids_forgotten_early};
 }
 
 static void list(void *ctx, void (*each)(void *arg, const struct topic_info *info), void *arg)

@@ -15,6 +15,7 @@
 #define TRIBUTARY_BACKEND_SQLITE_TOPIC_LOG_H
 
 #include "backend/sqlite/database.h"
+#include "backend/sqlite/stored_topic.h"
 #include "base/map.h"
 #include "topic/topic_port.h"
 
@@ -25,37 +26,11 @@ struct store;
 /* At most so many rows leave in one commit, of all topics together. */
 #define MAX_TRIM_ROWS 400u
 
-struct log_bounds {
-    uint64_t first_seq, next_seq; /* equal: the log is empty */
-    uint64_t first_bytes;         /* before_bytes of the first row */
-    uint64_t end_bytes;           /* before_bytes of the next one */
-    uint64_t first_size;          /* of the first row's data */
-    uint32_t first_count;
-    int64_t first_ns, last_ns; /* when the first and the latest row were appended */
-};
-
-struct stored_topic {
-    struct map_node by_id, by_name;
-    uint64_t id, incarnation;
-    struct topic_settings settings;
-    int64_t created_ns;
-    struct topic_ancestor *ancestors; /* constant while the store is open */
-    uint32_t ancestor_count;
-    struct log_bounds kept, next;
-    bool is_touched, is_deleted; /* by the open transaction */
-    bool is_changed;             /* `wanted` are its settings after the commit */
-    struct topic_settings wanted;
-    struct list node;           /* in `touched`, or in `deleted` */
-    struct row_builder builder; /* of the row that is not written yet */
-    sqlite3_stmt *insert, *front, *trim;
-    size_t name_size;
-    uint8_t name[];
-};
-
 struct topic_log {
     struct map by_id, by_name;
     struct list touched; /* by the open transaction */
     struct list deleted; /* topics that are gone, and whose tables are not yet */
+    struct list gone;    /* whose ancestors somebody may still read */
     /* By the open transaction: a topic that is made, which the maps have space for; one of
      * `deleted` whose table is gone. */
     struct stored_topic *created, *dropped;
@@ -67,12 +42,11 @@ struct topic_log {
     int64_t due_ns;            /* monotonic: when log_tidy() is due; INT64_MAX: never */
     int64_t publishers_due_ns; /* the part of it that looks for silent publishers */
     struct buf row;
+    uint64_t id_key[2], id_count; /* id_table.h: of all topics */
+    struct list due;              /* due_table.h: events that the open transaction appends */
+    uint64_t delayed_bytes, next_delayed_bytes;
+    int64_t kept_at_ns, next_at_ns; /* wall clock: of the first that waits; INT64_MAX: none */
 };
-
-static inline struct bytes topic_name(const struct stored_topic *topic)
-{
-    return (struct bytes){topic->name, topic->name_size};
-}
 
 /* ---- log_state.c ---- */
 
@@ -117,6 +91,18 @@ extern const struct work_kind append_work;
 
 /* Writes the row that has been begun. */
 enum db_result log_flush(struct store *store, struct stored_topic *topic);
+/* Appends events, whose bytes must stay until the end of the transaction. */
+enum db_result log_add_piece(struct store *store, struct stored_topic *topic, const struct topic_run *piece,
+                             uint64_t *first_seq_out);
+
+/* ---- log_split.c ---- */
+
+enum topic_outcome log_check_delays(const struct topic_log *log, const struct topic_append *append,
+                                    bool *has_delayed_out);
+/* Leaves out of part->rest what is there already or is not due yet. */
+enum db_result log_split(struct store *store, struct stored_topic *topic, struct topic_part *part);
+/* After the commit: if one part is split, all are. */
+void log_notify_split(struct store *store, struct topic_append *append);
 
 /* ---- log_trim.c ---- */
 

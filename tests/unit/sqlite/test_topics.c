@@ -411,7 +411,8 @@ Test(topics, a_reader_hears_of_damage_after_what_is_good)
 static void back_to_version_1(void)
 {
     fixture_close(&fixture);
-    fixture_sql(&fixture, "DROP TABLE topic; DROP TABLE publisher; DELETE FROM meta WHERE key = 'topic_id';"
+    fixture_sql(&fixture, "DROP TABLE topic; DROP TABLE publisher; DROP TABLE due; DROP TABLE ids;"
+                          "DELETE FROM meta WHERE key IN ('topic_id', 'id_key');"
                           "UPDATE meta SET value = '1' WHERE key = 'schema'; PRAGMA user_version = 1");
 }
 
