@@ -200,7 +200,7 @@ static struct stored_group *group_of(struct stored_batch *batch, const struct to
     return group;
 }
 
-/* The stored events of a group are its last ones, and have sequences in a row: nothing else of this
+/* The stored events of a group are its last ones, unless the batch is split, and have sequences in a row: nothing else of this
  * topic comes into a commit between the parts of one append. */
 static void note_part(struct stored_batch *batch, const struct topic_part *part)
 {
@@ -219,20 +219,31 @@ static void note_part(struct stored_batch *batch, const struct topic_part *part)
 
 void stored_batch_committed(struct stored_batch *batch)
 {
+    /* all parts are, or none; then the store itself has brought the events to the tails */
+    const bool is_split = batch->parts[0].is_split;
     uint32_t stored = 0;
 
     for (uint32_t i = 0; i < batch->append.part_count; i++)
         note_part(batch, &batch->parts[i]);
-    for (uint32_t i = 0; i < batch->group_count; i++)
+    for (uint32_t i = 0; i < batch->group_count && !is_split; i++)
         stored += batch->groups[i].first_seq > 0;
     atomic_fetch_add_explicit(&batch->undelivered, stored, memory_order_relaxed);
-    for (uint32_t i = 0; i < batch->group_count; i++) {
+    for (uint32_t i = 0; i < batch->group_count && !is_split; i++) {
         struct stored_group *group = &batch->groups[i];
 
         group->committed.first_seq = group->first_seq;
         if (group->first_seq > 0)
             topic_tail_add(&group->topic->tail, &group->committed);
     }
+}
+
+uint32_t stored_batch_duplicates(const struct stored_batch *batch)
+{
+    uint32_t duplicates = batch->append.duplicates;
+
+    for (uint32_t i = 0; i < batch->append.part_count; i++)
+        duplicates += batch->parts[i].same_ids;
+    return duplicates;
 }
 
 enum fault_reason stored_batch_fault(const struct stored_batch *batch, struct fault *fault)

@@ -62,6 +62,9 @@ void stored_batch_free(struct stored_batch *batch);
  * topics. */
 void stored_batch_committed(struct stored_batch *batch);
 
+/* With TOPIC_DONE: events that were there already, by their numbers or their ids. */
+uint32_t stored_batch_duplicates(const struct stored_batch *batch);
+
 /* Why the outcome is not TOPIC_DONE. */
 enum fault_reason stored_batch_fault(const struct stored_batch *batch, struct fault *fault);
 

@@ -26,7 +26,7 @@ static void confirm(struct stored_pipeline *pipeline, struct stored_batch *batch
     if (batch->is_over && !is_stored)
         reason = stored_batch_fault(batch, &pipeline->fault);
     if (is_stored) {
-        pipeline->duplicates += batch->append.duplicates;
+        pipeline->duplicates += stored_batch_duplicates(batch);
         if (!batch->answers_early)
             stored_ranges_note(&pipeline->ranges, batch);
     }

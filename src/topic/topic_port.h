@@ -135,8 +135,9 @@ struct topic_port {
     /* Calls `each` for every topic, in no particular order, with a lock held: it must not call the
      * port. */
     void (*list)(void *ctx, void (*each)(void *arg, const struct topic_info *info), void *arg);
-    /* Whom to notify of events that appear. Before the first append; may be NULL. The call comes on
-     * the thread of the backend that calls done() of appends, and in order with it. */
+    /* Whom to notify of events that appear. Once, before the first append. The call comes on the
+     * thread of the backend that calls done() of appends, and in order with it. Until then delayed
+     * events wait. */
     void (*listen)(void *ctx, void (*appeared)(void *arg, const struct topic_appeared *appeared), void *arg);
     /* One topic as it is now. info_out->name is not touched. False: it was deleted, and nothing is
      * touched. */

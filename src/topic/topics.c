@@ -7,6 +7,7 @@
 #include "hub/hub.h"
 #include "loop/loop.h"
 #include "topic/read_turns.h"
+#include "topic/topic_appear.h"
 #include "topic/topics_internal.h"
 
 /* ---- names ---- */
@@ -155,6 +156,8 @@ enum err topics_new(struct loop *loop, const struct topics_params *params, struc
                         : ERR_NO_MEMORY;
     if (err == ERR_OK)
         err = open_all(topics);
+    if (err == ERR_OK && topics->port.listen)
+        topics->port.listen(topics->port.ctx, topics_appeared, topics);
     if (err == ERR_OK)
         *topics_out = topics;
     else

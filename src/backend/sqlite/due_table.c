@@ -11,6 +11,9 @@
 
 /* The wall clock may jump, so it is looked at this often. */
 #define LOOK_EVERY_NS (10 * NS_PER_S)
+/* Between a time that was reached and the next attempt, where nobody listens yet or the disk is
+ * full. */
+#define RETRY_NS (100 * NS_PER_MS)
 
 /* One that is appended by the open transaction. */
 struct due_event {
@@ -72,7 +75,8 @@ static void note_time(struct topic_log *log)
     if (log->next_at_ns == INT64_MAX)
         return;
     const int64_t wait_ns = log->next_at_ns - clock_wall_ns();
-    log->due_ns = MIN_OF(log->due_ns, clock_from_now_ns(MIN_OF(MAX_OF(wait_ns, 0), LOOK_EVERY_NS)));
+    const int64_t min_ns = log->holds_due ? RETRY_NS : 0;
+    log->due_ns = MIN_OF(log->due_ns, clock_from_now_ns(MIN_OF(MAX_OF(wait_ns, min_ns), LOOK_EVERY_NS)));
 }
 
 void due_keep(struct store *store)
@@ -173,7 +177,9 @@ enum db_result due_append(struct store *store)
     struct topic_log *log = &store->log;
     enum db_result result = DB_OK;
 
-    if (log->next_at_ns > log->now_ns || store_is(store, STORE_IS_FULL))
+    log->holds_due =
+        log->next_at_ns <= log->now_ns && (store_is(store, STORE_IS_FULL) || !store_is_heard(store));
+    if (log->holds_due || log->next_at_ns > log->now_ns)
         return DB_OK;
     result = collect_all(store);
     list_each(node, safe, &log->due)
@@ -191,8 +197,8 @@ void due_notify(struct store *store)
                                                 .first_seq = due->first_seq,
                                                 .run = {origin_of(due), 1, event_of(due)}};
 
-        if (due->first_seq > 0 && store->appeared)
-            store->appeared(store->appeared_arg, &appeared);
+        if (due->first_seq > 0)
+            store_appeared(store, &appeared);
     }
     due_fini(&store->log);
 }

@@ -83,15 +83,15 @@ enum db_result log_split(struct store *store, struct stored_topic *topic, struct
     return DB_OK;
 }
 
-static void notify(const struct store *store, const struct topic_part *part)
+static void notify(struct store *store, const struct topic_part *part)
 {
     const struct topic_appeared appeared = {.topic = part->topic,
                                             .incarnation = part->incarnation,
                                             .first_seq = part->first_seq,
                                             .run = {part->run.origin, part->stored, part->rest}};
 
-    if (part->stored > 0 && store->appeared)
-        store->appeared(store->appeared_arg, &appeared);
+    if (part->stored > 0)
+        store_appeared(store, &appeared);
 }
 
 /* Parts of one topic would otherwise reach its readers in two ways, and out of order. */

@@ -91,6 +91,10 @@ enum db_result store_note(struct store *store, enum db_result result);
 /* Calls writable() where an append was refused and would now be accepted. */
 void store_be_writable(struct store *store);
 
+/* store_topics.c. Whether somebody listens; calls appeared(). No lock is held. */
+bool store_is_heard(struct store *store);
+void store_appeared(struct store *store, const struct topic_appeared *appeared);
+
 static inline bool store_is(const struct store *store, enum store_state state)
 {
     return store->health.state == state; /* only this thread changes it */

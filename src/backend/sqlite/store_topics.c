@@ -122,6 +122,24 @@ static void list(void *ctx, void (*each)(void *arg, const struct topic_info *inf
     pthread_mutex_unlock(&store->lock);
 }
 
+bool store_is_heard(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    const bool is_heard = store->appeared != NULL;
+    pthread_mutex_unlock(&store->lock);
+    return is_heard;
+}
+
+void store_appeared(struct store *store, const struct topic_appeared *appeared)
+{
+    pthread_mutex_lock(&store->lock);
+    void (*const notify)(void *arg, const struct topic_appeared *appeared) = store->appeared;
+    void *const arg = store->appeared_arg;
+    pthread_mutex_unlock(&store->lock);
+    if (notify)
+        notify(arg, appeared);
+}
+
 static void listen_to(void *ctx, void (*appeared)(void *arg, const struct topic_appeared *appeared),
                       void *arg)
 {

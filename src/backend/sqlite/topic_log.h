@@ -45,6 +45,7 @@ struct topic_log {
     uint64_t id_key[2], id_count; /* id_table.h: of all topics */
     struct list due;              /* due_table.h: events that the open transaction appends */
     uint64_t delayed_bytes, next_delayed_bytes;
+    bool holds_due;                 /* what is due waits all the same */
     int64_t kept_at_ns, next_at_ns; /* wall clock: of the first that waits; INT64_MAX: none */
 };
 

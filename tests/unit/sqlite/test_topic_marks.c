@@ -103,6 +103,7 @@ Test(marks, what_waits_survives_a_restart_and_comes_in_the_order_of_times)
     marked_add(&batch, "d", NULL, now_ns + 600 * NS_PER_MS);
     cr_assert_eq(marked_append(&fixture, &batch), TOPIC_DONE);
     fixture_reopen(&fixture);
+    appeared_listen(&fixture);
     cr_assert_eq(topic_info_of(&fixture, topic).delayed, 3u);
     marked_init(&batch, topic);
     batch.number = 1;
@@ -321,6 +322,7 @@ Test(marks, damaged_rows_are_refused)
     cr_assert(strstr(fixture.refusal.text, "ids of topic"), "%s", fixture.refusal.text);
     fixture_sql(&fixture, "DELETE FROM ids");
     fixture_expect_open(&fixture);
+    appeared_listen(&fixture);
     cr_assert_eq(marked_one(&fixture, topic, &batch, "b", NULL, clock_wall_ns() + 500 * NS_PER_MS),
                  TOPIC_DONE);
     fixture_sql(&fixture, "UPDATE due SET data = x'0a00'");
