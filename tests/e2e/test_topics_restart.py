@@ -105,7 +105,7 @@ class Restarts(StoredCase):
             [each[1:] for each in self.read("a", 2000)], [each[1:] for each in expected["a"]])
         self.assertEqual(self.topic("a").next_sequence, 2001, "as new as the backup's end")
         self.assertGreater(self.topic("a").epoch, expected["a"][0][0])
-        self.assertEqual([each[1:] for each in self.read("b", 1, last=1)], [each[1:] for each in expected["b"]])
+        self.assertEqual(self.read("b", 1, last=1)[0][1:], expected["b"][0][1:])
         self.publish("a", [2001])
         self.assertEqual(self.read("a", 1, last=1), [(self.topic("a").epoch, 2001, 2001)])
 
