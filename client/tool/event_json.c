@@ -122,6 +122,7 @@ json_t *event_to_json(const struct tributary_delivery *delivery)
 
     snprintf(epoch, sizeof(epoch), "%llu", (unsigned long long)delivery->epoch);
     done = done && put_text(object, "producer", delivery->source) &&
+           put_text(object, "origin", delivery->origin) &&
            put_number(object, "sequence", delivery->sequence) &&
            put_text(object, "epoch", tributary_text(epoch)) &&
            put_moment(object, "time", event->time_unix_nano) &&
@@ -206,12 +207,16 @@ static bool get_moment(struct json_event *parsed, const char *name, uint64_t *un
     return false;
 }
 
+/* Of a stored topic's event the producer is its origin: a topic publishes nothing itself. */
 static bool get_producer(struct json_event *parsed)
 {
+    struct tributary_bytes origin = {NULL, 0};
     struct fault fault = {0};
 
-    if (!get_text(parsed, "producer", &parsed->producer))
+    if (!get_text(parsed, "producer", &parsed->producer) || !get_text(parsed, "origin", &origin))
         return false;
+    if (origin.size > 0)
+        parsed->producer = origin;
     if (parsed->producer.size > 0 && name_check((struct bytes){parsed->producer.data, parsed->producer.size},
                                                 "producer", MAX_PRODUCER_BYTES, &fault) != FAULT_NONE)
         return fail(parsed, "producer", "is no name: 1 to 256 bytes of UTF-8 without control characters");
@@ -345,9 +350,9 @@ static bool get_data(struct json_event *parsed, struct tributary_bytes line)
 static bool is_known(const char *name)
 {
     static const char *const known[] = {
-        "id",       "topic",   "key",           "type",   "content_type", "headers",
-        "time",     "expires", "deliver_after", "data",   "data_base64",  "producer",
-        "sequence", "epoch",   "observed",      "attempt"};
+        "id",       "topic",   "key",           "type",    "content_type", "headers",
+        "time",     "expires", "deliver_after", "data",    "data_base64",  "producer",
+        "sequence", "epoch",   "observed",      "attempt", "origin"};
 
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
         if (strcmp(name, known[i]) == 0)

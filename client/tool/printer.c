@@ -189,16 +189,14 @@ static void put_field(struct buf *out, struct tributary_bytes name, struct tribu
 }
 
 /* Appends the fields that are set, and the headers. */
-static void put_fields(struct buf *out, const struct tributary_event *event)
+static void put_fields(struct buf *out, const struct tributary_delivery *delivery)
 {
+    const struct tributary_event *event = &delivery->event;
     const struct {
         const char *name;
         struct tributary_bytes value;
-    } fields[] = {{"id", event->id},
-                  {"topic", event->topic},
-                  {"key", event->key},
-                  {"type", event->type},
-                  {"content_type", event->content_type}};
+    } fields[] = {{"origin", delivery->origin}, {"id", event->id},     {"topic", event->topic},
+                  {"key", event->key},          {"type", event->type}, {"content_type", event->content_type}};
 
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
         if (fields[i].value.size > 0)
@@ -223,7 +221,7 @@ static void put_text(struct printer *printer, const struct tributary_delivery *d
     put_source(printer, delivery->source);
     buf_format(&printer->out, "  %7llu  ", (unsigned long long)delivery->sequence);
     if (printer->is_verbose)
-        put_fields(&printer->out, &delivery->event);
+        put_fields(&printer->out, delivery);
     escape_text(&printer->out, delivery->event.data);
 }
 

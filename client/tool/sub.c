@@ -13,6 +13,7 @@
 #include "client/tool/link.h"
 #include "client/tool/verbs.h"
 #include "client/tool/selection.h"
+#include "client/tool/sub_start.h"
 
 #define NOT_GIVEN UINT32_MAX
 #define MAX_REQUEST 65536u
@@ -27,8 +28,8 @@ struct settings {
     uint64_t buffer_events, buffer_bytes, batch_events, batch_bytes;
     int64_t max_age_ns, block_timeout_ns, linger_ns, heartbeat_ns, for_ns;
     uint64_t count, last, credit;
-    const char *request, *until, *sort_window, *sort_field;
-    bool consume;
+    const char *request, *until, *sort_window, *sort_field, *from;
+    bool consume, until_caught_up;
     bool fail_on_loss, totals, quiet, no_reconnect;
 };
 
@@ -99,6 +100,23 @@ static int read_sort_window(const struct verb *verb, const char *value,
     return EXITS_OK;
 }
 
+/* Reads --from, --last and --until-caught-up. */
+static int read_start(const struct verb *verb, const struct settings *settings,
+                      struct tributary_subscriber_options *options)
+{
+    const char *fault = NULL;
+
+    if (options->end_when_all_ended && settings->until_caught_up)
+        return cli_wrong(verb, "--until-caught-up: not with --until ended");
+    options->end_when_caught_up = settings->until_caught_up;
+    if (!settings->from)
+        return EXITS_OK;
+    if (settings->last > 0)
+        return cli_wrong(verb, "--from: not with --last");
+    fault = sub_start_read(settings->from, (uint64_t)clock_wall_ns(), options);
+    return fault ? cli_wrong(verb, "--from '%s': %s", settings->from, fault) : EXITS_OK;
+}
+
 static int fill(const struct verb *verb, const struct settings *settings, const struct selection *selection,
                 struct tributary_subscriber_options *options)
 {
@@ -127,7 +145,9 @@ static int fill(const struct verb *verb, const struct settings *settings, const 
     };
     int result = read_sort_window(verb, settings->sort_window, options);
 
-    return result == EXITS_OK ? read_until(verb, settings->until, options) : result;
+    if (result == EXITS_OK)
+        result = read_until(verb, settings->until, options);
+    return result == EXITS_OK ? read_start(verb, settings, options) : result;
 }
 
 static int subscribe(const struct verb *verb, const struct settings *settings,
@@ -236,7 +256,12 @@ static const struct option options[] = {
      "N "
      "events"},
     {0, "last", OPTION_NUMBER, "N", OFFSET(last),
-     "begin with the last N events of each shared producer (at most 1024)"},
+     "begin with the last N events of each shared producer and stored topic (at most 1024)"},
+    {0, "from", OPTION_TEXT, "WHERE", OFFSET(from),
+     "where stored topics begin: live (default), earliest, last:N, seq:N, a time such as "
+     "2026-01-31T12:00:00Z, or -15m; all others begin live"},
+    {0, "until-caught-up", OPTION_FLAG, "", OFFSET(until_caught_up),
+     "end when everything of the stored topics that are there now was printed"},
     {0, "consume", OPTION_FLAG, "", OFFSET(consume), "call Consume instead of Subscribe"},
     {0, "credit", OPTION_NUMBER, "N", OFFSET(credit), "with Consume: at most N events on their way to us"},
     {'n', "count", OPTION_NUMBER, "N", OFFSET(count), "stop after N events"},
@@ -272,6 +297,9 @@ static const struct example examples[] = {
      "a thousand events without a gap, or exit code 5"},
     {"tributary sub --sort-window 100ms --buffer-events 64K",
      "all producers, in the order of the events' times"},
+    {"tributary sub --topic orders --from earliest --until-caught-up -o jsonl",
+     "everything that the stored topic has, then the end"},
+    {"tributary sub --topic orders --from -15m", "the last quarter of an hour of it, then what comes"},
     {"tributary sub -v 'web-*'", "with topics, keys, types and headers"},
     {"tributary sub --for 10s --totals", "ten seconds, and the totals"},
     {"tributary sub -o raw --request error --until ended grep",
@@ -294,7 +322,9 @@ const struct verb verb_sub = {
         "producer, with a total at\n"
         "the end; with -o json and -o jsonl each loss has its own line. After a lost connection the stream "
         "goes on where it stood,\n"
-        "and what was missed is reported.\n"
+        "and what was missed is reported. Of stored topics nothing is missed: their events have the source "
+        "'@TOPIC', and -v and JSON\n"
+        "show who published them (origin).\n"
         "SIGINT, SIGTERM and SIGHUP end it gently: what waits at the server is still printed, unless our "
         "reader then takes nothing\n"
         "for 5 s (exit code 1); a second one ends it at once. In the totals, a filter counts as not "

@@ -78,6 +78,29 @@ static void on_status(void *ctx, const struct tributary_producer_status *status)
     buf_fini(&text);
 }
 
+static void print_topic(const struct sub *sub, const struct tributary_topic_notice *notice,
+                        const char *before, const char *after)
+{
+    struct buf text = {0};
+
+    if (sub->quiet || atomic_load(&sub->is_done))
+        return;
+    escape_text(&text, notice->source);
+    fprintf(stderr, "tributary: %.*s %s %llu%s\n", (int)text.size, (const char *)text.data, before,
+            (unsigned long long)notice->sequence, after);
+    buf_fini(&text);
+}
+
+static void on_fell_behind(void *ctx, const struct tributary_topic_notice *notice)
+{
+    print_topic(ctx, notice, "has fallen behind: from", " on it comes from the disk");
+}
+
+static void on_caught_up(void *ctx, const struct tributary_topic_notice *notice)
+{
+    print_topic(ctx, notice, "has caught up with", "");
+}
+
 static void on_closing(void *ctx, const struct tributary_closing *closing)
 {
     const struct sub *sub = ctx;
@@ -255,7 +278,9 @@ int sub_run(struct sub *sub, struct tributary *client, struct tributary *query_c
 {
     const struct tributary_subscriber_callbacks callbacks = {
         .started = on_started,
+        .fell_behind = on_fell_behind,
         .event = on_event,
+        .caught_up = on_caught_up,
         .lost = on_lost,
         .status = on_status,
         .closing = on_closing,

@@ -22,7 +22,7 @@
 _Static_assert(EVENT_TAG < 0x80, "read_short_field() compares one byte");
 
 /* One more than the highest known field of EventBatch. */
-#define BATCH_FIELDS (PB_EVENT_BATCH_SETTINGS + 1)
+#define BATCH_FIELDS (PB_EVENT_BATCH_FELL_BEHIND + 1)
 _Static_assert(BATCH_FIELDS <= 32, "decode_batch() has a bit for each");
 
 /* A run without its events. */
@@ -242,8 +242,11 @@ static bool read_run_head(struct decoder *decoder, struct run *run)
             if (!add_sequences(decoder, run, &field))
                 return false;
             break;
+        case WIRE_TAG(PB_RUN_ORIGIN, WIRE_LEN):
+            run->head.origin = from_bytes(field.bytes);
+            break;
         default:
-            if (field.number <= PB_RUN_SEQUENCES)
+            if (field.number <= PB_RUN_ORIGIN)
                 return false;
         }
     }
@@ -301,10 +304,14 @@ static const char *apply(struct decoder *decoder, uint32_t kind, struct bytes bo
         return decode_settings(decoder, body, callbacks);
     case PB_EVENT_BATCH_ACK_RESULTS:
         return decode_request_refused(decoder, body, callbacks);
+    case PB_EVENT_BATCH_FELL_BEHIND:
+        return decode_topic_notice(body, callbacks->fell_behind, callbacks->ctx);
     case PB_EVENT_BATCH_LOST:
         return decode_lost(body, callbacks);
     case PB_EVENT_BATCH_RUNS:
         return deliver_run(decoder, body, callbacks);
+    case PB_EVENT_BATCH_CAUGHT_UP:
+        return decode_topic_notice(body, callbacks->caught_up, callbacks->ctx);
     case PB_EVENT_BATCH_PRODUCERS:
         return decode_status(body, callbacks);
     case PB_EVENT_BATCH_PROGRESS:
@@ -333,9 +340,11 @@ static const char *apply_kind(struct decoder *decoder, uint32_t kind, struct byt
 const char *decode_batch(struct decoder *decoder, struct bytes message,
                          const struct tributary_subscriber_callbacks *callbacks)
 {
-    static const uint32_t order[] = {
-        PB_EVENT_BATCH_STARTED, PB_EVENT_BATCH_SETTINGS,  PB_EVENT_BATCH_ACK_RESULTS, PB_EVENT_BATCH_LOST,
-        PB_EVENT_BATCH_RUNS,    PB_EVENT_BATCH_PRODUCERS, PB_EVENT_BATCH_PROGRESS,    PB_EVENT_BATCH_CLOSING};
+    static const uint32_t order[] = {PB_EVENT_BATCH_STARTED,     PB_EVENT_BATCH_SETTINGS,
+                                     PB_EVENT_BATCH_ACK_RESULTS, PB_EVENT_BATCH_FELL_BEHIND,
+                                     PB_EVENT_BATCH_LOST,        PB_EVENT_BATCH_RUNS,
+                                     PB_EVENT_BATCH_CAUGHT_UP,   PB_EVENT_BATCH_PRODUCERS,
+                                     PB_EVENT_BATCH_PROGRESS,    PB_EVENT_BATCH_CLOSING};
     struct field_reader reader = field_reader_of(message);
     const char *fault = NULL;
     struct field field;

@@ -1,5 +1,5 @@
-/* decode_notice.c - decodes Started, Settings, AckResult, Lost, ProducerStatus, Progress and
- * Closing, and names the numbers in them. */
+/* decode_notice.c - decodes Started, Settings, AckResult, Lost, CaughtUp, FellBehind,
+ * ProducerStatus, Progress and Closing, and names the numbers in them. */
 #include "client/lib/subscribe/decode_notice.h"
 
 #include "client/lib/core/bytes.h"
@@ -163,6 +163,25 @@ const char *decode_lost(struct bytes body, const struct tributary_subscriber_cal
     lost.upstream = upstream != 0;
     if (callbacks->lost)
         callbacks->lost(callbacks->ctx, &lost);
+    return NULL;
+}
+
+/* CaughtUp and FellBehind have the same fields. */
+const char *decode_topic_notice(struct bytes body,
+                                void (*each)(void *ctx, const struct tributary_topic_notice *notice),
+                                void *ctx)
+{
+    struct tributary_topic_notice notice = {.source = {NULL, 0}};
+    const struct slot slots[] = {
+        {WIRE_TAG(PB_CAUGHT_UP_SOURCE, WIRE_LEN), NULL, &notice.source},
+        {WIRE_TAG(PB_CAUGHT_UP_EPOCH, WIRE_FIXED64), &notice.epoch, NULL},
+        {WIRE_TAG(PB_CAUGHT_UP_SEQUENCE, WIRE_FIXED64), &notice.sequence, NULL},
+    };
+
+    if (!read_slots(body, slots, ARRAY_LEN(slots)))
+        return "a malformed notice of a stored topic";
+    if (each)
+        each(ctx, &notice);
     return NULL;
 }
 

@@ -12,6 +12,9 @@ const char *decode_settings(struct decoder *decoder, struct bytes body,
 const char *decode_request_refused(struct decoder *decoder, struct bytes body,
                                    const struct tributary_subscriber_callbacks *callbacks);
 const char *decode_lost(struct bytes body, const struct tributary_subscriber_callbacks *callbacks);
+const char *decode_topic_notice(struct bytes body,
+                                void (*each)(void *ctx, const struct tributary_topic_notice *notice),
+                                void *ctx);
 const char *decode_status(struct bytes body, const struct tributary_subscriber_callbacks *callbacks);
 const char *decode_progress(struct decoder *decoder, struct bytes body,
                             const struct tributary_subscriber_callbacks *callbacks);

@@ -122,6 +122,16 @@ static void on_event(void *ctx, const struct tributary_delivery *delivery)
     put(ctx, &(struct tributary_item){.kind = TRIBUTARY_ITEM_EVENT, .event = *delivery});
 }
 
+static void on_fell_behind(void *ctx, const struct tributary_topic_notice *notice)
+{
+    put(ctx, &(struct tributary_item){.kind = TRIBUTARY_ITEM_FELL_BEHIND, .topic = *notice});
+}
+
+static void on_caught_up(void *ctx, const struct tributary_topic_notice *notice)
+{
+    put(ctx, &(struct tributary_item){.kind = TRIBUTARY_ITEM_CAUGHT_UP, .topic = *notice});
+}
+
 static void on_status(void *ctx, const struct tributary_producer_status *status)
 {
     put(ctx, &(struct tributary_item){.kind = TRIBUTARY_ITEM_STATUS, .status = *status});
@@ -229,8 +239,10 @@ enum tributary_code tributary_reader_open(struct tributary *client,
         .started = on_started,
         .settings = on_settings,
         .request_refused = on_refused,
+        .fell_behind = on_fell_behind,
         .lost = on_lost,
         .event = on_event,
+        .caught_up = on_caught_up,
         .status = on_status,
         .progress = on_progress,
         .closing = on_closing,

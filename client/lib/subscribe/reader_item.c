@@ -37,6 +37,7 @@ static void texts_of_event(struct copier *copier, struct tributary_delivery *del
     text(copier, &event->content_type);
     text(copier, &event->data);
     text(copier, &delivery->source);
+    text(copier, &delivery->origin);
     for (size_t i = 0; i < event->header_count; i++) {
         struct tributary_header header = event->headers[i];
 
@@ -63,6 +64,10 @@ static void texts(struct copier *copier, struct tributary_item *item, struct tri
         break;
     case TRIBUTARY_ITEM_EVENT:
         texts_of_event(copier, &item->event, headers);
+        break;
+    case TRIBUTARY_ITEM_FELL_BEHIND:
+    case TRIBUTARY_ITEM_CAUGHT_UP:
+        text(copier, &item->topic.source);
         break;
     case TRIBUTARY_ITEM_STATUS:
         text(copier, &item->status.source);
@@ -92,6 +97,8 @@ static size_t fixed_size(const struct tributary_item *item)
     case TRIBUTARY_ITEM_SETTINGS:
     case TRIBUTARY_ITEM_REFUSED:
     case TRIBUTARY_ITEM_LOST:
+    case TRIBUTARY_ITEM_FELL_BEHIND:
+    case TRIBUTARY_ITEM_CAUGHT_UP:
     case TRIBUTARY_ITEM_STATUS:
     case TRIBUTARY_ITEM_PROGRESS:
     case TRIBUTARY_ITEM_CLOSING:

@@ -9,6 +9,7 @@
 #define MAX_REQUEST 65536u
 #define NOTICES_NONE 2u
 #define END_WHEN_ALL_ENDED 2u
+#define END_WHEN_CAUGHT_UP 3u
 
 static void put_pairs(struct buf *buf, uint32_t number, const char *const (*pairs)[2], size_t count)
 {
@@ -95,6 +96,22 @@ const char *subscribe_write_filter(const struct tributary_filter *filter, struct
                : put_selectors(request, PB_SUBSCRIBE_REQUEST_EXCLUDE, filter->exclude, filter->exclude_count);
 }
 
+static const char *fault_of_start(const struct tributary_subscriber_options *options)
+{
+    const bool has_value =
+        options->start == TRIBUTARY_START_SEQUENCE || options->start == TRIBUTARY_START_TIME;
+
+    if (options->start < TRIBUTARY_START_LIVE || options->start > TRIBUTARY_START_TIME)
+        return "start: unknown";
+    if (options->start != TRIBUTARY_START_LIVE && (options->start_last > 0 || options->resume_token.size > 0))
+        return "start: not with start_last or resume_token";
+    if (!has_value && options->start_value > 0)
+        return "start_value: only with SEQUENCE and TIME";
+    if (options->start == TRIBUTARY_START_SEQUENCE && options->start_value == 0)
+        return "start_value: at least 1";
+    return NULL;
+}
+
 static const char *fault_of(const struct tributary_subscriber_options *options)
 {
     const int64_t durations[] = {options->max_age_ns, options->block_timeout_ns, options->linger_ns,
@@ -114,6 +131,8 @@ static const char *fault_of(const struct tributary_subscriber_options *options)
         return "request: over 64 KiB";
     if (options->start_last > 0 && options->resume_token.size > 0)
         return "start_last and resume_token exclude each other";
+    if (options->end_when_all_ended && options->end_when_caught_up)
+        return "end_when_all_ended and end_when_caught_up exclude each other";
     if (!options->consume &&
         (options->credit_events > 0 || options->credit_bytes > 0 || options->credit_by_hand))
         return "credit: only with consume";
@@ -124,6 +143,8 @@ const char *subscribe_write_options(const struct tributary_subscriber_options *o
 {
     const char *fault = fault_of(options);
 
+    if (!fault)
+        fault = fault_of_start(options);
     if (fault)
         return fault;
     field_bytes(request, PB_SUBSCRIBE_REQUEST_REQUEST, to_bytes(options->request));
@@ -136,7 +157,9 @@ const char *subscribe_write_options(const struct tributary_subscriber_options *o
     field_varint(request, PB_SUBSCRIBE_REQUEST_NOTICES, options->no_statuses ? NOTICES_NONE : 0);
     field_text(request, PB_SUBSCRIBE_REQUEST_NAME, options->name);
     field_varint(request, PB_SUBSCRIBE_REQUEST_END_WHEN,
-                 options->end_when_all_ended ? END_WHEN_ALL_ENDED : 0);
+                 options->end_when_caught_up   ? END_WHEN_CAUGHT_UP
+                 : options->end_when_all_ended ? END_WHEN_ALL_ENDED
+                                               : 0);
     return NULL;
 }
 
@@ -154,14 +177,23 @@ void subscribe_write_limit(struct buf *request, uint64_t events)
     field_varint(request, PB_SUBSCRIBE_REQUEST_LIMIT_EVENTS, events);
 }
 
-void subscribe_write_start_last(struct buf *request, uint32_t events)
+void subscribe_write_start(struct buf *request, const struct subscribe_start *start)
 {
+    const bool is_earliest =
+        start->from == TRIBUTARY_START_EARLIEST || (start->from == TRIBUTARY_START_TIME && start->value == 0);
     struct buf inner = {0};
 
-    if (events == 0)
-        return;
-    field_varint(&inner, PB_START_LAST, events);
-    field_message(request, PB_SUBSCRIBE_REQUEST_START, &inner);
+    field_varint(&inner, PB_START_LAST, start->last);
+    if (is_earliest)
+        field_bytes_always(&inner, PB_START_EARLIEST, (struct bytes){NULL, 0});
+    if (start->from == TRIBUTARY_START_SEQUENCE)
+        field_fixed64(&inner, PB_START_SEQUENCE, start->value);
+    if (start->from == TRIBUTARY_START_TIME)
+        field_fixed64(&inner, PB_START_TIME_UNIX_NANO, start->value);
+    if (inner.size > 0)
+        field_message(request, PB_SUBSCRIBE_REQUEST_START, &inner);
+    else
+        buf_fini(&inner);
 }
 
 void subscribe_write_resume(struct buf *request, struct bytes token)

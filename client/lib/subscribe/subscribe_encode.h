@@ -27,7 +27,14 @@ void subscribe_write_limit(struct buf *request, uint64_t events);
  * new events. */
 void subscribe_write_resume(struct buf *request, struct bytes token);
 
-/* A start with the last `events` events of each producer. 0 appends nothing. */
-void subscribe_write_start_last(struct buf *request, uint32_t events);
+/* Where the first stream of a subscriber begins: see its options. */
+struct subscribe_start {
+    enum tributary_start from;
+    uint64_t value;
+    uint32_t last;
+};
+
+/* The start, where there is no position. Live appends nothing. */
+void subscribe_write_start(struct buf *request, const struct subscribe_start *start);
 
 #endif

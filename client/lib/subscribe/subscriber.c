@@ -46,7 +46,7 @@ enum tributary_code tributary_subscribe(struct tributary *client,
     subscriber->client = client;
     subscriber->callbacks = *callbacks;
     subscriber->no_reconnect = options->no_reconnect;
-    subscriber->start_last = options->start_last;
+    subscriber->start = (struct subscribe_start){options->start, options->start_value, options->start_last};
     subscriber->limit_events = options->limit_events;
     subscriber->consume.enabled = options->consume;
     subscriber->consume.events = credit_of(options->credit_events, options->credit_by_hand);

@@ -11,6 +11,7 @@
 #include "client/lib/subscribe/credit.h"
 #include "client/lib/subscribe/decode.h"
 #include "client/lib/subscribe/resume_state.h"
+#include "client/lib/subscribe/subscribe_encode.h"
 #include "client/lib/core/stream.h"
 
 /*   OPENING --started--> LIVE --finish--> FINISHING --call ended--> ENDED
@@ -54,7 +55,7 @@ struct tributary_subscriber {
     struct tributary_subscriber_callbacks callbacks;
     struct buf request; /* an encoded SubscribeRequest without filter, start and limit */
     bool no_reconnect;
-    uint32_t start_last;
+    struct subscribe_start start; /* until there is a position */
     uint64_t limit_events;
 
     /* Client thread only. */

@@ -34,15 +34,15 @@ static const struct fsm machine = {
                [SUBSCRIBER_ENDED] = {"ENDED", 0}},
 };
 
-/* Writes the SubscribeRequest of the next stream. Only the first stream starts with the last
- * events; a later one continues where the stream before it stood. */
+/* Writes the SubscribeRequest of the next stream. Only the first stream starts where the options
+ * say; a later one continues where the stream before it stood. */
 static void write_request(const struct tributary_subscriber *subscriber, struct buf *request)
 {
     buf_bytes(request, subscriber->filter.data, subscriber->filter.size);
     buf_bytes(request, subscriber->request.data, subscriber->request.size);
     resume_state_write(&subscriber->resume, request);
     if (subscriber->resume.token.size == 0 && !subscriber->was_live)
-        subscribe_write_start_last(request, subscriber->start_last);
+        subscribe_write_start(request, &subscriber->start);
     if (subscriber->limit_events > 0)
         subscribe_write_limit(request, subscriber->limit_events - subscriber->delivered);
 }

@@ -14,7 +14,8 @@ struct seen {
     char order[64];
     size_t count;
     uint64_t sequences[16];
-    char sources[16][16];
+    char sources[16][16], origins[16][16];
+    struct tributary_topic_notice fell_behind, caught_up;
     struct tributary_lost lost;
     struct tributary_started started;
     struct tributary_progress progress;
@@ -43,6 +44,7 @@ static void on_event(void *ctx, const struct tributary_delivery *delivery)
     if (seen->events < 16) {
         seen->sequences[seen->events] = delivery->sequence;
         copy(seen->sources[seen->events], 16, delivery->source);
+        copy(seen->origins[seen->events], 16, delivery->origin);
     }
     copy(seen->data, sizeof(seen->data), delivery->event.data);
     copy(seen->key, sizeof(seen->key), delivery->event.key);
@@ -66,6 +68,18 @@ static void on_lost(void *ctx, const struct tributary_lost *lost)
 {
     ((struct seen *)ctx)->lost = *lost;
     note(ctx, 'l');
+}
+
+static void on_fell_behind(void *ctx, const struct tributary_topic_notice *notice)
+{
+    ((struct seen *)ctx)->fell_behind = *notice;
+    note(ctx, 'f');
+}
+
+static void on_caught_up(void *ctx, const struct tributary_topic_notice *notice)
+{
+    ((struct seen *)ctx)->caught_up = *notice;
+    note(ctx, 'u');
 }
 
 static void on_status(void *ctx, const struct tributary_producer_status *status)
@@ -92,8 +106,10 @@ static void on_closing(void *ctx, const struct tributary_closing *closing)
 static const char *decode(struct decoder *decoder, struct seen *seen, const void *at, size_t size)
 {
     const struct tributary_subscriber_callbacks callbacks = {.started = on_started,
+                                                             .fell_behind = on_fell_behind,
                                                              .lost = on_lost,
                                                              .event = on_event,
+                                                             .caught_up = on_caught_up,
                                                              .status = on_status,
                                                              .progress = on_progress,
                                                              .closing = on_closing,
@@ -121,6 +137,9 @@ static size_t whole_batch(uint8_t *at)
     Tributary__V1__ProducerStatus *statuses[] = {&status};
     Tributary__V1__Progress progress = TRIBUTARY__V1__PROGRESS__INIT;
     Tributary__V1__Closing closing = TRIBUTARY__V1__CLOSING__INIT;
+    Tributary__V1__CaughtUp caught_up = TRIBUTARY__V1__CAUGHT_UP__INIT, *caught_ups[] = {&caught_up};
+    Tributary__V1__FellBehind fell_behind = TRIBUTARY__V1__FELL_BEHIND__INIT,
+                              *fell_behinds[] = {&fell_behind};
     Tributary__V1__Settings settings = TRIBUTARY__V1__SETTINGS__INIT;
     Tributary__V1__Started started = TRIBUTARY__V1__STARTED__INIT;
     Tributary__V1__EventBatch batch = TRIBUTARY__V1__EVENT_BATCH__INIT;
@@ -138,6 +157,13 @@ static size_t whole_batch(uint8_t *at)
                                .source = text[3], .epoch = 5,    .first_sequence = 7};
     holes = (Tributary__V1__Run){holes.base,        .n_events = 2,    .events = events,
                                  .source = text[4], .n_sequences = 2, .sequences = sequences};
+    holes.origin = text[3];
+    caught_up.source = text[4];
+    caught_up.epoch = 5;
+    caught_up.sequence = 12;
+    fell_behind.source = text[4];
+    fell_behind.epoch = 5;
+    fell_behind.sequence = 9;
     lost.source = text[3];
     lost.count = 300;
     lost.first_sequence = 1;
@@ -158,6 +184,10 @@ static size_t whole_batch(uint8_t *at)
     started.producers_matched = 3;
     batch.n_runs = 2;
     batch.runs = runs;
+    batch.n_caught_up = 1;
+    batch.caught_up = caught_ups;
+    batch.n_fell_behind = 1;
+    batch.fell_behind = fell_behinds;
     batch.n_lost = 1;
     batch.lost = losts;
     batch.n_producers = 1;
@@ -176,13 +206,19 @@ Test(client_decode, one_of_everything_is_reported_in_the_order_of_the_api)
     const size_t size = whole_batch(message);
 
     cr_assert_null(decode(&decoder, &seen, message, size));
-    cr_assert_str_eq(seen.order, "sleeeepgc");
+    cr_assert_str_eq(seen.order, "sfleeeeupgc");
     cr_assert_eq(seen.sequences[0], 7);
     cr_assert_eq(seen.sequences[1], 8);
     cr_assert_eq(seen.sequences[2], 9);
     cr_assert_eq(seen.sequences[3], 12);
     cr_assert_str_eq(seen.sources[0], "web");
     cr_assert_str_eq(seen.sources[3], "db");
+    cr_assert_str_eq(seen.origins[1], "");
+    cr_assert_str_eq(seen.origins[2], "web");
+    cr_assert_eq(seen.fell_behind.sequence, 9);
+    cr_assert_eq(seen.fell_behind.epoch, 5);
+    cr_assert_eq(seen.caught_up.sequence, 12);
+    cr_assert_eq(seen.caught_up.source.size, 2);
     cr_assert_str_eq(seen.data, "two");
     cr_assert_str_eq(seen.key, "k");
     cr_assert_str_eq(seen.header, "n=v");
@@ -219,7 +255,7 @@ Test(client_decode, a_stopped_decoder_does_not_call_back)
     struct decoder decoder = {0};
 
     cr_assert_null(decode(&decoder, &seen, message, whole_batch(message)));
-    cr_assert_str_eq(seen.order, "sleee");
+    cr_assert_str_eq(seen.order, "sfleee");
     decoder_fini(&decoder);
 }
 

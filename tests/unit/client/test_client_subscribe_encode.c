@@ -118,3 +118,72 @@ Test(client_subscribe_encode, a_negative_duration_and_too_many_entries_are_refus
         &(struct tributary_subscriber_options){.resume_token = {"", MAX_RESUME_TOKEN_BYTES + 1}}, &request));
     buf_fini(&request);
 }
+
+static Tributary__V1__Start *start_of(enum tributary_start from, uint64_t value, uint32_t last,
+                                      Tributary__V1__SubscribeRequest **request)
+{
+    struct buf bytes = {0};
+
+    subscribe_write_start(&bytes, &(struct subscribe_start){from, value, last});
+    *request = tributary__v1__subscribe_request__unpack(NULL, bytes.size, bytes.data);
+    cr_assert_not_null(*request);
+    buf_fini(&bytes);
+    return (*request)->start;
+}
+
+Test(client_subscribe_encode, a_start_is_where_the_options_say)
+{
+    static const struct {
+        enum tributary_start from;
+        uint64_t value;
+        uint32_t last;
+        Tributary__V1__Start__AtCase expected;
+    } rows[] = {
+        {TRIBUTARY_START_LIVE, 0, 7, TRIBUTARY__V1__START__AT_LAST},
+        {TRIBUTARY_START_EARLIEST, 0, 0, TRIBUTARY__V1__START__AT_EARLIEST},
+        {TRIBUTARY_START_SEQUENCE, 7, 0, TRIBUTARY__V1__START__AT_SEQUENCE},
+        {TRIBUTARY_START_TIME, 7, 0, TRIBUTARY__V1__START__AT_TIME_UNIX_NANO},
+        {TRIBUTARY_START_TIME, 0, 0, TRIBUTARY__V1__START__AT_EARLIEST},
+    };
+    Tributary__V1__SubscribeRequest *request = NULL;
+
+    cr_assert_null(start_of(TRIBUTARY_START_LIVE, 0, 0, &request), "live is the default");
+    tributary__v1__subscribe_request__free_unpacked(request, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const Tributary__V1__Start *start = start_of(rows[i].from, rows[i].value, rows[i].last, &request);
+
+        cr_assert_eq(start->at_case, rows[i].expected, "row %zu", i);
+        if (rows[i].last > 0)
+            cr_assert_eq(start->last, 7);
+        if (start->at_case == TRIBUTARY__V1__START__AT_SEQUENCE)
+            cr_assert_eq(start->sequence, 7);
+        if (start->at_case == TRIBUTARY__V1__START__AT_TIME_UNIX_NANO)
+            cr_assert_eq(start->time_unix_nano, 7);
+        tributary__v1__subscribe_request__free_unpacked(request, NULL);
+    }
+}
+
+Test(client_subscribe_encode, starts_and_ends_that_exclude_each_other_are_refused)
+{
+    static const struct tributary_subscriber_options refused[] = {
+        {.start = TRIBUTARY_START_SEQUENCE},
+        {.start = TRIBUTARY_START_EARLIEST, .start_value = 1},
+        {.start_value = 1},
+        {.start = TRIBUTARY_START_EARLIEST, .start_last = 1},
+        {.start = TRIBUTARY_START_TIME, .start_value = 1, .resume_token = {"t", 1}},
+        {.start = (enum tributary_start)4},
+        {.end_when_all_ended = true, .end_when_caught_up = true},
+    };
+    const struct tributary_subscriber_options good = {
+        .start = TRIBUTARY_START_TIME, .start_value = 5, .end_when_caught_up = true};
+    Tributary__V1__SubscribeRequest *read = round_trip(&good, "");
+
+    cr_assert_eq(read->end_when, TRIBUTARY__V1__END_WHEN__END_WHEN_CAUGHT_UP);
+    tributary__v1__subscribe_request__free_unpacked(read, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        struct buf request = {0};
+
+        cr_assert_not_null(subscribe_write_request(&refused[i], &request), "row %zu", i);
+        buf_fini(&request);
+    }
+}

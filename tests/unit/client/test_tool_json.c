@@ -160,6 +160,24 @@ static bool reads(const char *line)
     return read;
 }
 
+Test(tool_json, the_producer_of_a_stored_topics_event_is_its_origin)
+{
+    const struct tributary_delivery delivery = {
+        .source = tributary_text("@orders"), .origin = tributary_text("web-1"), .sequence = 3};
+    json_t *object = event_to_json(&delivery);
+    char *text = json_dumps(object, JSON_COMPACT);
+    struct json_event parsed = {0};
+
+    cr_assert_str_eq(text, "{\"producer\":\"@orders\",\"origin\":\"web-1\",\"sequence\":3,\"epoch\":\"0\"}");
+    cr_assert(json_event_read(&parsed, text, strlen(text), NULL), "%s", parsed.fault);
+    cr_assert_eq(parsed.producer.size, strlen("web-1"));
+    cr_assert_not(reads("{\"origin\":\"a\\nb\"}"), "it must be a name");
+    cr_assert_not(reads("{\"origin\":5}"));
+    json_event_fini(&parsed);
+    free(text);
+    json_decref(object);
+}
+
 Test(tool_json, a_line_that_is_no_event_is_refused_with_a_reason)
 {
     cr_assert(reads("{}"));

@@ -81,6 +81,7 @@ Test(tool_print, K5_verbose_text_has_every_field_and_a_value_ends_where_it_seems
     const struct tributary_header headers[] = {{tributary_text("trace"), tributary_text("0 1")},
                                                {tributary_text("empty"), tributary_text("")}};
     const struct tributary_delivery delivery = {.source = tributary_text("web"),
+                                                .origin = tributary_text("o"),
                                                 .sequence = 1,
                                                 .observed_time_unix_nano = UINT64_C(1769861645123456789),
                                                 .event = {.data = tributary_text("hello"),
@@ -99,10 +100,10 @@ Test(tool_print, K5_verbose_text_has_every_field_and_a_value_ends_where_it_seems
     printer.is_verbose = true;
     printer_event(&printer, &delivery);
     buf_byte(&printer.out, 0);
-    cr_assert_str_eq(
-        (const char *)printer.out.data,
-        "2026-01-31 12:14:05.123  web             1  id=a\\x1bb  topic=orders  key=\"k=\\\"7\\\"\"  "
-        "type=order.new  header.trace=\"0 1\"  header.empty=\"\"  hello\n");
+    cr_assert_str_eq((const char *)printer.out.data,
+                     "2026-01-31 12:14:05.123  web             1  origin=o  id=a\\x1bb  topic=orders  "
+                     "key=\"k=\\\"7\\\"\"  "
+                     "type=order.new  header.trace=\"0 1\"  header.empty=\"\"  hello\n");
     printer_fini(&printer);
 }
 

@@ -39,14 +39,17 @@ struct tributary_event {
  * pass `event` to tributary_publish() unchanged. */
 struct tributary_delivery {
     struct tributary_event event;
-    struct tributary_bytes source; /* the producer's name */
-    uint64_t epoch;                /* one life of the producer; each new epoch starts at sequence 1 */
+    struct tributary_bytes source; /* the producer's name, or "@" and that of a stored topic */
+    /* one life of the producer; each new epoch starts at sequence 1; a stored topic's survives
+     * restarts of the server */
+    uint64_t epoch;
     /* rises by 1 within a source and epoch; a missing number is an event that was lost, or that
      * the subscriber did not select */
     uint64_t sequence;
     /* when the server received the first event of this one's run */
     uint64_t observed_time_unix_nano;
-    uint32_t attempt; /* 0: the first delivery */
+    uint32_t attempt;              /* 0: the first delivery */
+    struct tributary_bytes origin; /* of a stored topic's event: who published it; else empty */
 };
 
 /* Returns the bytes of a C string without its NUL. NULL is empty. */

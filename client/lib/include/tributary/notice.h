@@ -83,6 +83,15 @@ struct tributary_producer_status {
     struct tributary_bytes message;
 };
 
+/* Of a stored topic. The stream has caught up: it has everything up to `sequence` (0: the topic
+ * never had an event), and gets what follows when it is published. Or it has fallen behind: from
+ * `sequence` on it comes from the disk of the server, and loses nothing. */
+struct tributary_topic_notice {
+    struct tributary_bytes source; /* "@" and the topic's name */
+    uint64_t epoch;
+    uint64_t sequence;
+};
+
 /* How far the stream has come. */
 struct tributary_progress {
     uint64_t delivered, lost; /* events since this stream began */

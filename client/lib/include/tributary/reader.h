@@ -31,7 +31,9 @@ enum tributary_item_kind {
     TRIBUTARY_ITEM_CLOSING,     /* `closing` */
     TRIBUTARY_ITEM_INTERRUPTED, /* `interrupted`: the stream was lost, and is opened again; of several
                                    that wait one behind the other, the queue keeps the latest */
-    TRIBUTARY_ITEM_ENDED        /* `ended`: the last item */
+    TRIBUTARY_ITEM_ENDED,       /* `ended`: the last item */
+    TRIBUTARY_ITEM_FELL_BEHIND, /* `topic`: the stream goes on from the disk */
+    TRIBUTARY_ITEM_CAUGHT_UP    /* `topic`: the stream has all that there is */
 };
 
 struct tributary_interrupted {
@@ -49,6 +51,7 @@ struct tributary_item {
         struct tributary_lost lost;
         struct tributary_delivery event;
         struct tributary_producer_status status;
+        struct tributary_topic_notice topic;
         struct tributary_progress progress;
         struct tributary_closing closing;
         struct tributary_interrupted interrupted;

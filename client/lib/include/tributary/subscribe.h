@@ -2,7 +2,8 @@
  *
  * A subscriber keeps its stream. When the connection is lost, it connects again, with growing
  * pauses, and continues from the newest resume token. The server then reports through lost() which
- * events the subscriber missed. A stream that is silent for three heartbeats counts as lost.
+ * events the subscriber missed. Of stored topics it misses none, and gets none twice. A stream that
+ * is silent for three heartbeats counts as lost.
  *
  * A subscriber with the option `consume` can be steered while it runs. Credit bounds how many
  * events are on their way. tributary_subscriber_select() replaces the filter. */
@@ -12,6 +13,7 @@
 #include "export.h"
 #include "filter.h"
 #include "notice.h"
+#include "start.h"
 
 struct tributary;
 struct tributary_subscriber;
@@ -25,8 +27,10 @@ struct tributary_subscriber_callbacks {
     /* A new filter is in force for all events that follow. */
     void (*settings)(void *ctx, const struct tributary_settings *settings);
     void (*request_refused)(void *ctx, const struct tributary_request_refused *refused);
+    void (*fell_behind)(void *ctx, const struct tributary_topic_notice *notice);
     void (*lost)(void *ctx, const struct tributary_lost *lost);
     void (*event)(void *ctx, const struct tributary_delivery *delivery);
+    void (*caught_up)(void *ctx, const struct tributary_topic_notice *notice);
     void (*status)(void *ctx, const struct tributary_producer_status *status);
     void (*progress)(void *ctx, const struct tributary_progress *progress);
     void (*closing)(void *ctx, const struct tributary_closing *closing);
@@ -64,11 +68,16 @@ struct tributary_subscriber_options {
     bool no_statuses;                    /* the server does not report states of producers */
     /* for the PER_CONSUMER sessions, which get it unchanged; at most 64 KiB */
     struct tributary_bytes request;
-    /* start with this many past events of each shared producer; at most 1024; not with
-     * `resume_token` */
+    /* start with this many past events of each shared producer and each stored topic; at most 1024;
+     * not with `resume_token` */
     uint32_t start_last;
+    enum tributary_start start; /* not with `resume_token` or `start_last` */
+    uint64_t start_value;       /* what SEQUENCE and TIME need */
     /* finite answers: the stream ends with OK when there was an activation and all have ended */
     bool end_when_all_ended;
+    /* it ends with OK when it has caught up with every stored topic that matched at its start; not
+     * with `end_when_all_ended` */
+    bool end_when_caught_up;
     uint64_t limit_events;  /* the stream ends with OK after this many events in all; 0: no limit */
     bool consume;           /* allows credit and tributary_subscriber_select() */
     uint64_t credit_events; /* with `consume`: events that may be on their way; 0: no bound */
