@@ -8,6 +8,7 @@
 #include "flow/feed.h"
 #include "hub/session_port.h"
 #include "proto/field_numbers.h"
+#include "server/rpc/stored_pipeline.h"
 
 /* Commands that may wait for a session that takes nothing. Beyond that its call is aborted soon. */
 #define MAX_WAITING_BYTES (16u << 20)
@@ -111,6 +112,10 @@ static void flush(struct commands *commands, int64_t now_ns)
         struct buf body = {0};
 
         field_varint(&body, PB_REGISTER_RESPONSE_CONFIRM_MESSAGE, commands->confirmed);
+        if (commands->stored) {
+            stored_ranges_write(&commands->stored->ranges, PB_REGISTER_RESPONSE_CONFIRM_RANGES, &body);
+            field_varint(&body, PB_REGISTER_RESPONSE_CONFIRM_DUPLICATES, commands->stored->duplicates);
+        }
         command_queue_add(&commands->waiting, PB_REGISTER_RESPONSE_COMMAND_CONFIRM, &body, 0, NULL);
         commands->reported = commands->confirmed;
     }
@@ -243,6 +248,19 @@ void command_closing(struct commands *commands, enum fault_reason reason, int64_
     field_text(&body, PB_REGISTER_RESPONSE_CLOSING_REASON, fault_reason_name(reason));
     field_fixed64(&body, PB_REGISTER_RESPONSE_CLOSING_DEADLINE_UNIX_NANO, wall_time_ns(deadline_ns));
     enqueue(commands, PB_REGISTER_RESPONSE_COMMAND_CLOSING, &body);
+}
+
+void command_refused(struct commands *commands, uint64_t message, const struct fault *fault)
+{
+    struct buf body = {0};
+    char text[600];
+    size_t length = fault_message(fault, text, sizeof(text));
+
+    field_varint(&body, PB_REGISTER_RESPONSE_REFUSED_MESSAGE, message);
+    field_varint(&body, PB_REGISTER_RESPONSE_REFUSED_CODE, fault_code(fault->reason));
+    field_bytes(&body, PB_REGISTER_RESPONSE_REFUSED_TEXT, (struct bytes){(const uint8_t *)text, length});
+    field_text(&body, PB_REGISTER_RESPONSE_REFUSED_REASON, fault_reason_name(fault->reason));
+    enqueue(commands, PB_REGISTER_RESPONSE_COMMAND_REFUSED, &body);
 }
 
 void commands_beat(struct commands *commands, int64_t interval_ns)

@@ -20,6 +20,8 @@
 #include "server/rpc/heartbeat.h"
 #include "server/wire/call.h"
 
+struct stored_pipeline;
+
 /* Embedded in what the call owns. */
 struct commands {
     struct call *call;
@@ -32,8 +34,9 @@ struct commands {
     struct post_poll_hook flush_hook;
     struct cq_timer write_timer;
     struct heartbeat heartbeat;
-    uint64_t confirmed; /* messages of the session that are done */
-    uint64_t reported;  /* the last `confirmed` that was sent */
+    uint64_t confirmed;             /* messages of the session that are done */
+    uint64_t reported;              /* the last `confirmed` that was sent */
+    struct stored_pipeline *stored; /* what was stored since the last Confirm; NULL: nothing ever */
     bool in_flight, stopped;
     const struct fault *last; /* commands_finish() was called with it */
     int64_t took_at_ns;       /* in flight: when the session last took something; with `last`: its call */
@@ -53,6 +56,9 @@ void command_stop(struct commands *commands, uint64_t activation, enum fault_rea
                   int64_t deadline_ns);
 void command_pause(struct commands *commands, uint64_t activation, bool pause);
 void command_closing(struct commands *commands, enum fault_reason reason, int64_t deadline_ns);
+
+/* A message of the session was refused; the session goes on. */
+void command_refused(struct commands *commands, uint64_t message, const struct fault *fault);
 
 /* Wire thread. From now on an empty message follows each silence of `interval_ns`; 0: none. */
 void commands_beat(struct commands *commands, int64_t interval_ns);

@@ -273,6 +273,8 @@ void intake_fini(struct intake *intake)
     if (intake->inlet)
         inlet_leave(intake->inlet);
     stored_pipeline_free(intake->pipeline);
+    source_release(intake->origin);
+    intake->origin = NULL;
     intake->chunk = NULL;
     intake->coalesced = NULL;
     intake->inlet = NULL;

@@ -28,6 +28,9 @@ struct intake_port {
     void (*stored)(struct intake *intake, const struct stored_batch *batch, enum fault_reason reason);
     /* After one or more stored(): the pipeline may have space again, or be empty. */
     void (*moved)(struct intake *intake);
+    /* Of a session: offers intake->chunk, whose reference it takes over, instead of the inlet.
+     * intake_pipeline_offered() follows. NULL: it is offered to the inlet. */
+    void (*offer)(struct intake *intake);
     /* What intake_sort() waited for is over: sort the message again; or, with a reason, refuse it:
      * `fault`. */
     void (*prepared)(struct intake *intake, enum fault_reason reason);
@@ -43,6 +46,7 @@ struct intake {
     struct chunk *coalesced;          /* the events of several messages, not yet offered */
     struct offer offer;               /* of the last chunk that was accepted */
     struct fault fault;               /* why the last one was refused */
+    struct source *origin;            /* of a session: its name; NULL: that of the inlet */
     struct stored_pipeline *pipeline; /* NULL until a message had events of stored topics */
     bool of_pipeline;                 /* the chunk at hand belongs to the pipeline's first batch */
     uint32_t unoffered;               /* its events */

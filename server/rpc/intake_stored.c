@@ -22,6 +22,12 @@
 
 enum { CONFIRM_RECEIVED = 1, CONFIRM_STORED = 2 };
 
+/* A session's message has no `confirm`, and its hello, which comes before all others, is no
+ * number. */
+_Static_assert(PB_REGISTER_REQUEST_PUBLISHER == PB_PUBLISH_REQUEST_PUBLISHER &&
+                   PB_REGISTER_REQUEST_HELLO == PB_PUBLISH_REQUEST_CONFIRM,
+               "one function reads both");
+
 static uint64_t confirm_of(const struct framing_scan *scan)
 {
     const struct framing_field *confirm = &scan->fields[PB_PUBLISH_REQUEST_CONFIRM];
@@ -105,6 +111,8 @@ static bool find_inlet(struct intake *intake)
 {
     struct bytes name = {intake->name, intake->name_size};
 
+    if (intake->origin)
+        return true;
     if (!intake->inlet)
         intake->inlet = hub_inlet_find(intake->rpc->hub, name, call_peer(intake->call));
     if (intake->inlet)
@@ -126,7 +134,10 @@ static void on_pipeline_offer(void *ctx, struct stored_batch *batch)
     intake->chunk = batch->live;
     batch->live = NULL;
     intake->unoffered = intake->chunk->count;
-    intake_offer_chunk(intake);
+    if (intake->port->offer)
+        intake->port->offer(intake);
+    else
+        intake_offer_chunk(intake);
 }
 
 void intake_pipeline_offered(struct intake *intake, enum fault_reason reason)
@@ -245,7 +256,8 @@ enum fault_reason intake_store(struct intake *intake, const struct scanned_messa
     enum fault_reason reason = chunk_of_message(scanned->message, scanned->scan, &chunk, &intake->fault);
 
     if (!reason) {
-        batch = stored_batch_new(&plan->sort, chunk, intake->inlet->source, &plan->numbers);
+        batch = stored_batch_new(&plan->sort, chunk, intake->origin ? intake->origin : intake->inlet->source,
+                                 &plan->numbers);
         if (!batch) {
             chunk_release(chunk);
             reason = fault_number(&intake->fault, FAULT_MEMORY_BUDGET, "events", budget_used(),

@@ -12,39 +12,15 @@
 
 #include "base/counters.h"
 #include "base/fsm.h"
-#include "flow/put_waiter.h"
-#include "hub/session.h"
 #include "proto/field_numbers.h"
-#include "server/rpc/commands.h"
 #include "server/rpc/decode.h"
-#include "server/rpc/hello.h"
-#include "server/rpc/intake.h"
+#include "server/rpc/register_internal.h"
 #include "server/rpc/register_request.h"
 #include "server/rpc/rpc_internal.h"
 #include "server/rpc/method_table.h"
 #include "server/rpc/services.h"
 #include "server/wire/message.h"
 #include "tributary/v1/publisher.pb-c.h"
-
-struct registration {
-    struct rpc *rpc;
-    struct call *call;
-    enum registration_state { HELLO, REGISTERING, LIVE, LEAVING, GONE } state;
-    bool ending; /* leave LIVE as soon as the loop has given the task back */
-    enum fault_reason reason;
-    bool on_loop; /* `task` is at the loop with the `end` of the current message */
-    bool offering, reading, welcomed, half_closed, aborted; /* aborted: by the hub */
-    struct commands commands;
-    struct hello hello; /* until the session is registered */
-    struct session *session;
-    uint64_t messages;     /* received */
-    ProtobufCMessage *end; /* of the current message; NULL: none */
-    struct put_waiter waiter;
-    struct task task; /* goes to the loop and comes back */
-    struct task unblocked_task, welcome_task, abort_task;
-    struct fault refusal;     /* why the session was not registered */
-    struct fault abort_fault; /* why the session is over; the loop's until `abort_task` has run */
-};
 
 static const struct fsm machine = {
     .name = "registration",
@@ -94,13 +70,15 @@ static void begin_end(struct registration *registration, enum fault_reason reaso
         fsm_move(&machine, registration, GONE);
     if (registration->offering && registration->state == LIVE)
         session_give_up(registration->session, 0, &registration->waiter);
+    session_store_give_up(registration->store);
     leave_when_idle(registration);
 }
 
 /* After a half-close: the last message is confirmed first, then OK ends the call. */
 static void finish_when_sent(struct registration *registration)
 {
-    if (!registration->half_closed || !commands_all_sent(&registration->commands))
+    if (!registration->half_closed || !session_store_is_empty(registration->store) ||
+        !commands_all_sent(&registration->commands))
         return;
     commands_stop(&registration->commands);
     call_finish(registration->call, NULL);
@@ -117,10 +95,22 @@ static void refuse(struct registration *registration, const struct fault *fault)
  * read. */
 static void read_next(struct registration *registration)
 {
-    if (registration->reading || registration->ending || !call_alive(registration->call))
+    if (registration->reading || registration->ending || registration->half_closed ||
+        !session_store_accepts(registration->store) || !call_alive(registration->call))
         return;
     registration->reading = true;
     call_read(registration->call);
+}
+
+/* What is being stored comes before the end. */
+void registration_go_on(struct registration *registration)
+{
+    if (registration->half_closed && session_store_is_empty(registration->store)) {
+        begin_end(registration, FAULT_NONE);
+        finish_when_sent(registration);
+    } else {
+        read_next(registration);
+    }
 }
 
 /* Confirms the current message and reads the next one. */
@@ -128,7 +118,8 @@ static void finish_message(struct registration *registration)
 {
     decoded_free(registration->end);
     registration->end = NULL;
-    commands_confirm(&registration->commands, registration->messages);
+    registration->handled++;
+    commands_confirm(&registration->commands, registration->handled);
     read_next(registration);
 }
 
@@ -169,6 +160,18 @@ static void finish_offer(struct registration *registration)
     loop_post(registration->rpc->loop, &registration->task);
 }
 
+/* Of a message that was stored, or of the current one. */
+static void finish_some_offer(struct registration *registration)
+{
+    const bool is_stored = registration->offering_stored;
+
+    registration->offering_stored = false;
+    if (is_stored)
+        session_store_offered(registration->store, true);
+    else
+        finish_offer(registration);
+}
+
 static void on_unblocked(struct task *task)
 {
     struct registration *registration = container_of(task, struct registration, unblocked_task);
@@ -176,7 +179,7 @@ static void on_unblocked(struct task *task)
 
     registration->offering = false;
     session_unblocked(registration->session, 0);
-    finish_offer(registration);
+    finish_some_offer(registration);
     call_unhold(call);
 }
 
@@ -187,20 +190,29 @@ static void on_put_done(struct put_waiter *waiter)
     cq_post(call_cq(registration->call), &registration->unblocked_task);
 }
 
-static void offer(struct registration *registration, uint64_t activation, struct chunk *chunk)
+bool registration_offer(struct registration *registration, uint64_t activation, struct chunk *chunk,
+                        enum err *err_out)
 {
     struct offer unused;
-    struct fault fault;
 
     registration->offering = true;
+    *err_out = session_offer(registration->session, activation, chunk,
+                             activation == 0 ? &registration->waiter : NULL, &unused);
+    registration->offering = *err_out == ERR_AGAIN;
+    return !registration->offering;
+}
+
+static void offer(struct registration *registration, uint64_t activation, struct chunk *chunk)
+{
+    struct fault fault;
+    enum err err;
+
     call_hold(registration->call);
-    enum err err = session_offer(registration->session, activation, chunk,
-                                 activation == 0 ? &registration->waiter : NULL, &unused);
+    const bool is_over = registration_offer(registration, activation, chunk, &err);
     if (err == ERR_OK || err == ERR_AGAIN)
         count_add(COUNT_MESSAGES_IN, 1);
-    if (err == ERR_AGAIN)
+    if (!is_over)
         return;
-    registration->offering = false;
     if (err == ERR_NOT_FOUND || err == ERR_INVALID) {
         fault_number(&fault, FAULT_ACTIVATION_UNKNOWN, "activation", activation,
                      "0 for a shared session, else one that was started");
@@ -211,23 +223,36 @@ static void offer(struct registration *registration, uint64_t activation, struct
     call_unhold(registration->call);
 }
 
-static void handle_message(struct registration *registration, struct message *message,
-                           const struct framing_scan *scan)
+void registration_handle_live(struct registration *registration, uint64_t activation,
+                              const struct scanned_message *scanned)
 {
     OWNED(chunk_release) struct chunk *chunk = NULL;
-    struct register_request request = {0};
     struct fault fault;
-    enum fault_reason reason = register_request_read(scan, &request, &fault);
 
-    registration->end = request.end;
-    if (!reason && scan->count > 0)
-        reason = chunk_of_message(message, scan, &chunk, &fault);
-    if (reason)
+    if (scanned->scan->count > 0 && chunk_of_message(scanned->message, scanned->scan, &chunk, &fault))
         refuse(registration, &fault);
     else if (chunk)
-        offer(registration, request.activation, chunk);
+        offer(registration, activation, chunk);
     else
         finish_offer(registration);
+}
+
+static void handle_message(struct registration *registration, struct message *message,
+                           struct framing_scan *scan)
+{
+    struct register_request request = {0};
+    struct fault fault;
+    struct scanned_message scanned = {.message = message, .scan = scan};
+
+    if (register_request_read(scan, &request, &fault)) {
+        refuse(registration, &fault);
+        return;
+    }
+    registration->end = request.end;
+    if (request.activation > 0 || !registration_stores(registration, scan))
+        registration_handle_live(registration, request.activation, &scanned);
+    else if (registration_store(registration, &scanned, &fault))
+        refuse(registration, &fault);
 }
 
 /* Wire thread, back from the loop. */
@@ -259,35 +284,7 @@ static void on_welcomed(struct task *task)
         finish_message(registration); /* the hello; nothing was read after it */
 }
 
-/* The session port: on the loop, except set_paused(), which any thread may call. */
-static void welcome(void *ctx, uint64_t epoch)
-{
-    struct registration *registration = ctx;
-
-    command_welcome(&registration->commands, epoch);
-    cq_post(call_cq(registration->call), &registration->welcome_task);
-}
-
-static void start(void *ctx, const struct activation_params *params)
-{
-    command_start(&((struct registration *)ctx)->commands, params);
-}
-
-static void stop(void *ctx, uint64_t activation, enum fault_reason reason, int64_t deadline_ns)
-{
-    command_stop(&((struct registration *)ctx)->commands, activation, reason, deadline_ns);
-}
-
-static void set_paused(void *ctx, uint64_t activation, bool pause)
-{
-    command_pause(&((struct registration *)ctx)->commands, activation, pause);
-}
-
-static void closing(void *ctx, enum fault_reason reason, int64_t deadline_ns)
-{
-    command_closing(&((struct registration *)ctx)->commands, reason, deadline_ns);
-}
-
+/* The session port: on the loop. */
 static void on_abort(struct task *task)
 {
     struct registration *registration = container_of(task, struct registration, abort_task);
@@ -305,11 +302,11 @@ static void abort_call(void *ctx, const struct fault *fault)
     cq_post(call_cq(registration->call), &registration->abort_task);
 }
 
-static const struct session_port session_port = {.welcome = welcome,
-                                                 .start = start,
-                                                 .stop = stop,
-                                                 .set_paused = set_paused,
-                                                 .closing = closing,
+static const struct session_port session_port = {.welcome = registration_welcome,
+                                                 .start = registration_start,
+                                                 .stop = registration_stop,
+                                                 .set_paused = registration_set_paused,
+                                                 .closing = registration_closing,
                                                  .abort_call = abort_call};
 
 /* Loop. */
@@ -344,6 +341,8 @@ static void handle_hello(struct registration *registration, const struct framing
     registration->hello.params.port = &session_port;
     registration->hello.params.ctx = registration;
     commands_beat(&registration->commands, registration->hello.heartbeat_ns);
+    if (registration->hello.params.mode == SESSION_SHARED)
+        registration->name = source_new(registration->hello.params.name, 0);
     fsm_move(&machine, registration, REGISTERING);
     call_hold(registration->call);
     registration->task.run = register_on_loop;
@@ -360,7 +359,6 @@ static void message(struct call *call, struct message *message)
     registration->reading = false;
     if (registration->ending)
         return;
-    registration->messages++;
     if (message_check(message, limits->max_batch_bytes, &fault) ||
         framing_scan(scan, message_bytes(message), limits, &fault))
         refuse(registration, &fault);
@@ -381,8 +379,7 @@ static void half_closed(struct call *call)
         call_finish(call, &fault);
     }
     registration->half_closed = !registration->ending;
-    begin_end(registration, FAULT_NONE);
-    finish_when_sent(registration);
+    registration_go_on(registration);
 }
 
 static void opened(struct call *call, void *ctx)
@@ -434,6 +431,8 @@ static void closed(struct call *call, bool ok)
     commands_fini(&registration->commands);
     hello_fini(&registration->hello);
     decoded_free(registration->end);
+    session_store_free(registration->store);
+    source_release(registration->name);
     free(registration);
 }
 

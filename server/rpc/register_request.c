@@ -67,6 +67,9 @@ enum fault_reason register_request_read(const struct framing_scan *scan, struct 
         reason = fault_set(fault, FAULT_NO_HELLO, "hello", "");
     if (!reason)
         reason = read_activation(&scan->fields[PB_REGISTER_REQUEST_ACTIVATION], &request.activation, fault);
+    if (!reason && request.activation > 0 && scan->fields[PB_REGISTER_REQUEST_PUBLISHER].present)
+        reason = fault_number(fault, FAULT_OUT_OF_BOUNDS, "activation", request.activation,
+                              "0 for a message with `publisher`");
     if (!reason)
         reason = read_end(&scan->fields[PB_REGISTER_REQUEST_END], &request.end, fault);
     if (!reason)

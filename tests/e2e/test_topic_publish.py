@@ -294,5 +294,102 @@ class Streams(PublishCase):
         self.assertEqual(len(self.publish(batch[:64]).ranges), 64)
 
 
+class Session:
+    """One Register in mode SHARED, written and read by the test."""
+
+    def __init__(self, channel, name, mode=v1.Hello.SHARED):
+        self.requests = queue.Queue()
+        self.call = v1.stub("Publisher", channel).Register(iter(self.requests.get, None))
+        self.confirmed, self.refused, self.ranges, self.duplicates = 0, {}, [], 0
+        self.sent = 0
+        self.send(hello=v1.Hello(name=name, mode=mode))
+        self.wait()
+
+    def send(self, **fields):
+        self.requests.put(v1.RegisterRequest(**fields))
+        self.sent += 1
+
+    def wait(self):
+        while self.confirmed < self.sent:
+            self._apply(next(self.call))
+
+    def _apply(self, answer):
+        for command in answer.commands:
+            if command.HasField("refused"):
+                self.refused[command.refused.message] = command.refused.reason
+            if command.HasField("confirm"):
+                self.confirmed = command.confirm.message
+                self.ranges += command.confirm.ranges
+                self.duplicates = command.confirm.duplicates
+
+    def close(self):
+        self.requests.put(None)
+        for answer in self.call:
+            self._apply(answer)
+
+
+class Sessions(PublishCase):
+    def setUp(self):
+        super().setUp()
+        self.start("--create-topics", "auto.*")
+        self.create("a")
+
+    def test_a_shared_session_stores_and_its_confirm_follows_the_commit(self):
+        consumer = Consumer(self.channel(), subscribe_request(max_events=100000))
+        session = Session(self.channel(), "s")
+        for i in range(300):
+            session.send(events=events("a", f"{i} "))
+        session.wait()
+        self.assertEqual(self.next_sequence("a"), 301)
+        self.assertEqual(max(each.last_sequence for each in session.ranges), 300)
+        self.assertEqual(session.refused, {})
+        consumer.wait(lambda: consumer.received.delivered == 300, "all events")
+        self.assertEqual(consumer.received.numbers("@a"), list(range(300)))
+        session.close()
+
+    def test_live_events_of_a_session_keep_their_order(self):
+        consumer = Consumer(self.channel(), subscribe_request(max_events=100000))
+        session = Session(self.channel(), "s")
+        number = 0
+        for i in range(200):
+            batch = []
+            for kind in ((0,), (0, 1), (1,), (1, 0, 1))[i % 4]:
+                number += 1
+                batch += events("a" if kind else "live", f"{number} ")
+            session.send(events=batch)
+        session.close()
+        self.assertEqual((session.confirmed, session.refused), (201, {}))
+        consumer.wait(lambda: consumer.received.delivered == number, "all events")
+        for source in ("s", "@a"):
+            found = consumer.received.numbers(source)
+            self.assertEqual(found, sorted(found))
+
+    def test_a_refused_message_does_not_end_the_session(self):
+        session = Session(self.channel(), "s")
+        session.send(events=events("a", "1", "2"), publisher=numbers(1))
+        session.send(events=events("a", "1", "2", "3"), publisher=numbers(1))
+        session.send(events=events("a", "x"), publisher=numbers(9))
+        session.send(events=events("live", "x"), publisher=numbers(4))
+        session.send(events=events("live", "x"))
+        session.send(events=events("auto.s", "x"))
+        session.close()
+        self.assertEqual(session.refused, {4: "NUMBER_GAP", 5: "TOPIC_NOT_STORED"})
+        self.assertEqual((session.confirmed, session.duplicates), (7, 2))
+        self.assertEqual((self.next_sequence("a"), self.next_sequence("auto.s")), (4, 2))
+
+    def test_activations_store_nothing(self):
+        session = Session(self.channel(), "s", v1.Hello.PER_CONSUMER)
+        consumer = Consumer(self.channel(), subscribe_request([v1.Selector(producer="s")]))
+        start = None
+        while not start:
+            for command in next(session.call).commands:
+                start = command.start if command.HasField("start") else start
+        session.send(activation=start.activation, events=events("a", "1 "))
+        consumer.wait(lambda: consumer.received.delivered == 1, "the event")
+        self.assertEqual(consumer.received.numbers("s"), [1])
+        self.assertEqual(self.next_sequence("a"), 1)
+        session.close()
+
+
 if __name__ == "__main__":
     main()
