@@ -21,6 +21,7 @@
 #include "hub/hub_parts.h"
 #include "hub/walk_name.h"
 #include "hub/producer_internal.h"
+#include "hub/reader.h"
 #include "hub/rebind.h"
 #include "hub/registry.h"
 #include "hub/subscription_internal.h"
@@ -118,8 +119,7 @@ static void bound(struct bind_walk *walk)
 {
     struct called *called = walk->subscription->called;
 
-    if (walk->subscription->ends_when_caught_up)
-        ready_add(&walk->subscription->ready); /* perhaps there is nothing to catch up with */
+    readers_bound(walk->subscription);
     bindings_become_wildcard(walk->subscription);
     rebind_clear(walk->subscription);
     if (called) {

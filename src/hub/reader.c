@@ -13,11 +13,33 @@
 #include "hub/subscription_internal.h"
 #include "route/inlet.h"
 
+static void may_end(struct task *task)
+{
+    struct subscription *subscription = container_of(task, struct subscription, catch_up);
+    struct ready_list *list = subscription->left ? NULL : subscription->ready.list;
+
+    subscription->is_due_caught_up = true;
+    if (list)
+        ready_add(&subscription->ready);
+    subscription->ready.kind->release(&subscription->ready);
+    if (list)
+        ready_run(list);
+}
+
 void reader_lists_init(struct subscription *subscription, bool end_when_caught_up)
 {
     list_init(&subscription->readers);
     list_init(&subscription->spare_readers);
     subscription->ends_when_caught_up = end_when_caught_up;
+    subscription->catch_up.run = may_end;
+}
+
+void readers_bound(struct subscription *subscription)
+{
+    if (!subscription->ends_when_caught_up)
+        return;
+    subscription->ready.kind->retain(&subscription->ready);
+    loop_post(hub_loop(subscription->hub), &subscription->catch_up);
 }
 
 enum err reader_open(struct reader *reader, struct producer *producer, struct subscription *subscription,
@@ -64,7 +86,7 @@ void reader_caught_up(struct reader *reader)
 
 bool readers_caught_up(const struct subscription *subscription)
 {
-    return subscription->ends_when_caught_up && subscription->catching_up == 0 && !subscription->walk;
+    return subscription->is_due_caught_up && subscription->catching_up == 0;
 }
 
 /* Takes it out everywhere. */

@@ -69,6 +69,10 @@ void reader_close(struct reader *reader, uint32_t state);
 /* Closes one spare reader. Returns whether there was one. */
 bool readers_free_spare(struct subscription *subscription);
 
+/* The walk that binds the subscription is over: in a later turn it may end because all have caught
+ * up. So it does not end before its caller knows that it has begun. */
+void readers_bound(struct subscription *subscription);
+
 /* It has caught up for the first time. */
 void reader_caught_up(struct reader *reader);
 

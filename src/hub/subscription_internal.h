@@ -68,12 +68,13 @@ struct subscription {
     const struct drained_positions *drained;
     uint32_t drained_index;
     uint32_t binding_count;
-    struct list readers, spare_readers; /* reader.h */
-    uint32_t reader_count;              /* of both */
-    uint32_t catching_up;               /* readers whose catching up it waits for */
-    bool ends_when_caught_up;
-    struct slice detach; /* takes bindings and readers out */
-    bool detaching;      /* `detach` waits for its turn; it holds a reference */
+    struct list readers, spare_readers;         /* reader.h */
+    uint32_t reader_count;                      /* of both */
+    uint32_t catching_up;                       /* readers whose catching up it waits for */
+    bool ends_when_caught_up, is_due_caught_up; /* the second: it may end for that now */
+    struct task catch_up;                       /* sets the second; it holds a reference */
+    struct slice detach;                        /* takes bindings and readers out */
+    bool detaching;                             /* `detach` waits for its turn; it holds a reference */
     struct list activations;
     struct list to_end; /* activations whose end is still to be requested */
     uint32_t activation_count;

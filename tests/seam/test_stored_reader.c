@@ -321,6 +321,8 @@ Test(stored_reader, a_stream_that_matches_no_topic_has_caught_up_at_once)
     params.end_when_caught_up = true;
     topic_open(&setting, 2);
     consumer_join(&setting.consumer, &setting.fixture, params);
+    cr_assert_eq(setting.consumer.closings, 0, "its caller does not know yet that it has begun");
+    loop_turn(setting.fixture.loop);
     cr_assert_eq(setting.consumer.closing, CLOSING_CAUGHT_UP);
     topic_close(&setting);
 }
