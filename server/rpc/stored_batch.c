@@ -200,8 +200,8 @@ static struct stored_group *group_of(struct stored_batch *batch, const struct to
     return group;
 }
 
-/* The stored events of a group are its last ones, unless the batch is split, and have sequences in a row: nothing else of this
- * topic comes into a commit between the parts of one append. */
+/* The stored events of a group are its last ones, unless the batch is split, and have sequences
+ * in a row: nothing else of this topic comes into a commit between the parts of one append. */
 static void note_part(struct stored_batch *batch, const struct topic_part *part)
 {
     struct stored_group *group = group_of(batch, part);

@@ -11,7 +11,7 @@ static void read_marks(struct bytes content, struct event_marks *marks)
 {
     const struct event_marks none = *marks;
     const uint8_t *at = content.data, *end = content.data + content.size;
-    struct field field;
+    struct field field = {.number = 0};
 
     while (at < end) {
         if (field_read(&at, end, &field) != FAULT_NONE) {
@@ -28,7 +28,7 @@ static void read_marks(struct bytes content, struct event_marks *marks)
 bool event_marks_next(struct bytes *events, struct event_marks *marks)
 {
     const uint8_t *at = events->data, *end = events->data + events->size;
-    struct bytes content;
+    struct bytes content = {NULL, 0};
 
     if (events->size == 0 || *at++ != EVENT_TAG || content_read(&at, end, &content) != FAULT_NONE)
         return false;
