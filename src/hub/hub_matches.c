@@ -7,6 +7,7 @@
 #include "hub/hub_internal.h"
 #include "hub/hub_query.h"
 #include "hub/producer_internal.h"
+#include "hub/reader.h"
 #include "hub/session_internal.h"
 #include "hub/shared_call.h"
 #include "hub/subscription_internal.h"
@@ -128,6 +129,32 @@ static void walk_bindings(struct walk *walk, const struct subscription *subscrip
     }
 }
 
+/* What a topic keeps waits for no consumer, so it blocks nobody: there is no inlet to share. */
+static void show_reader(struct walk *walk, const struct reader *reader)
+{
+    struct producer *producer = reader->producer;
+    struct producer_view all = {.blocked_calls = 0};
+    struct match_view view = {.name = source_name(producer->inlet.source),
+                              .looks_into_events = reader->route.part.answer == FILTER_BY_EVENT,
+                              .paused = reader->kind->is_paused(reader),
+                              .retry_at_ns = INT64_MAX};
+
+    producer->kind->query(producer, &all);
+    read_inlet(&producer->inlet, &view);
+    view.state = (enum producer_state)producer->kind->state(producer, &all);
+    walk->each(walk->ctx, &view);
+    walk->left--;
+}
+
+static void walk_readers(struct walk *walk, const struct subscription *subscription)
+{
+    list_each(node, safe, &subscription->readers) {
+        if (walk->left == 0)
+            return;
+        show_reader(walk, container_of(node, struct reader, in_subscription));
+    }
+}
+
 enum fault_reason hub_matches(struct hub *hub, struct bytes id,
                               void (*each)(void *ctx, const struct match_view *view), void *ctx,
                               struct fault *fault)
@@ -142,6 +169,7 @@ enum fault_reason hub_matches(struct hub *hub, struct bytes id,
             return FAULT_NONE;
         show_activation(&walk, container_of(node, struct activation, in_subscription));
     }
+    walk_readers(&walk, subscription);
     if (subscription->wildcard.in_set)
         walk_wildcard(&walk, hub);
     else

@@ -32,6 +32,8 @@ struct reader_kind {
     void (*begin)(struct reader *reader);
     /* Its route is out, and it puts no more. Between lock() and unlock(). */
     void (*stop)(struct reader *reader);
+    /* Whether its full channel keeps it from reading on. It locks the inlet. */
+    bool (*is_paused)(const struct reader *reader);
     /* The last call. Something of it may still be under way. */
     void (*release)(struct reader *reader);
 };

@@ -240,6 +240,19 @@ static void stop(struct reader *base)
     }
 }
 
+/* What it says may change at once. */
+static bool is_paused(const struct reader *base)
+{
+    const struct stored_reader *reader = container_of(base, struct stored_reader, base);
+    struct inlet *inlet = base->route.inlet;
+    bool is_paused;
+
+    pthread_mutex_lock(&inlet->lock);
+    is_paused = reader->state == STORED_PAUSED;
+    pthread_mutex_unlock(&inlet->lock);
+    return is_paused;
+}
+
 static void release(struct reader *base)
 {
     stored_reader_release(stored_reader_of(base));
@@ -250,6 +263,7 @@ static const struct reader_kind kind = {
     .unlock = unlock,
     .begin = begin,
     .stop = stop,
+    .is_paused = is_paused,
     .release = release,
 };
 
