@@ -88,6 +88,32 @@ class Batches(Case):
         self.assertEqual(worker.wait(PATIENCE), 0)
 
 
+class Topics(Case):
+    shared_daemon = False
+
+    def shell(self, beginning):
+        """A line of the page, without what it says behind the command."""
+        line = re.split(r" {2,}", next(each for each in README.splitlines() if beginning in each))[0]
+        environment = {"PATH": f"{pathlib.Path(binary()).parent}:{os.environ['PATH']}",
+                       "TRIBUTARY_SERVER": self.daemon.address}
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=PATIENCE,
+                              env=environment, check=False)
+        self.assertEqual(done.returncode, 0, f"{line}: {done.stderr}")
+        return done.stdout
+
+    def test_an_order_is_there_after_a_kill(self):
+        folder = tempfile.TemporaryDirectory(prefix="tributary-readme-")
+        self.addCleanup(folder.cleanup)
+        state = os.path.join(folder.name, "kept")
+        self.daemon = self.start_daemon("--state-dir", state)
+        self.shell("tributary topics create")
+        self.shell("tributary pub --topic")
+        for _ in range(2):
+            self.assertIn("two eggs", self.shell("tributary sub --topic"))
+            self.daemon.kill()
+            self.daemon = self.start_daemon("--state-dir", state)
+
+
 class Words(unittest.TestCase):
     def test_the_table_has_every_option_of_the_daemon_and_no_other(self):
         help_text = subprocess.run(

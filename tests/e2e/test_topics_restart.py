@@ -40,6 +40,8 @@ class StoredCase(TopicsCase):
 
 
 class Restarts(StoredCase):
+    """S15, S26."""
+
     def test_what_is_confirmed_is_read_again_after_sigterm_and_after_a_kill(self):
         self.start()
         made = self.create("orders")
@@ -111,6 +113,8 @@ class Restarts(StoredCase):
 
 
 class Retention(StoredCase):
+    """S16."""
+
     def kept(self, name):
         topic = self.topic(name)
         return topic.next_sequence - topic.first_sequence
