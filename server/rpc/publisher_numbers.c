@@ -52,7 +52,7 @@ static enum fault_reason read_fields(struct bytes message, struct publisher_numb
                                      struct bytes *id, struct fault *fault)
 {
     const uint8_t *at = message.data, *end = message.data + message.size;
-    struct field field;
+    struct field field = {.number = 0};
 
     while (at < end) {
         enum fault_reason reason = field_read(&at, end, &field);
