@@ -1,0 +1,115 @@
+#!/usr/bin/python3
+"""Consumers of stored topics: where they begin, that they keep up and fall behind, and how they end."""
+from harness.case import main
+from harness.client import EVERYTHING, Consumer, connect, event, subscribe_request
+from harness.daemon import PATIENCE
+from harness.protos import v1
+from harness.topics import TopicsCase
+
+CAUGHT_UP = v1.END_WHEN_CAUGHT_UP
+
+
+def states_of(consumer):
+    return [(each.source, each.state) for each in consumer.received.states]
+
+
+class Reading(TopicsCase):
+    def setUp(self):
+        super().setUp()
+        self.start()
+        self.create("orders")
+        self.connected = []
+        self.addCleanup(lambda: [channel.close() for channel in self.connected])
+
+    def channel(self):
+        self.connected.append(connect(self.daemon.address))
+        return self.connected[-1]
+
+    def publish(self, first, last, producer="web"):
+        events = [event(number, topic="orders") for number in range(first, last + 1)]
+        request = v1.PublishRequest(events=events, producer=producer)
+        return v1.stub("Publisher", self.channel()).Publish(request, timeout=PATIENCE)
+
+    def consumer(self, selectors=EVERYTHING, **fields):
+        return Consumer(self.channel(), subscribe_request(selectors, **fields))
+
+    def all_from(self, start, selectors=EVERYTHING, **fields):
+        """The numbers that a stream gets until it has caught up."""
+        consumer = self.consumer(selectors, start=start, end_when=CAUGHT_UP, **fields)
+        self.assertIsNone(consumer.wait_end())
+        return consumer.received.numbers("@orders")
+
+    def test_a_stream_begins_where_its_start_says(self):
+        self.publish(1, 10)
+        self.publish(11, 15, producer="app")
+        for start, first in (
+            (v1.Start(earliest={}), 1),
+            (v1.Start(sequence=4), 4),
+            (v1.Start(last=3), 13),
+            (v1.Start(time_unix_nano=1), 1),
+            (v1.Start(live={}), 16),
+        ):
+            self.assertEqual(self.all_from(start), list(range(first, 16)), str(start))
+        self.restart()
+        self.assertEqual(self.all_from(v1.Start(earliest={})), list(range(1, 16)), "after a restart")
+        by_app = [v1.Selector(producer="app")]
+        self.assertEqual(self.all_from(v1.Start(earliest={}), by_app), list(range(11, 16)))
+
+    def test_a_sequence_that_is_not_there_yet_is_waited_for(self):
+        self.publish(1, 2)
+        consumer = self.consumer(start=v1.Start(sequence=5))
+        self.publish(3, 8)
+        consumer.wait_events(4)
+        self.assertEqual(consumer.received.numbers("@orders"), [5, 6, 7, 8])
+
+    def test_a_slow_consumer_gets_each_event_once_and_costs_no_memory(self):
+        consumer = self.consumer(start=v1.Start(earliest={}), max_events=16)
+        consumer.hold()
+        for first in range(1, 20001, 1000):
+            self.publish(first, first + 999)
+        consumer.resume()
+        consumer.wait_events(20000)
+        self.assertEqual(consumer.received.numbers("@orders"), list(range(1, 20001)))
+        self.assertEqual(consumer.received.lost, [])
+
+    def test_a_stream_that_resumes_misses_nothing_and_gets_nothing_twice(self):
+        token, positions, read = b"", {}, []
+
+        def note(batch):
+            nonlocal token
+            for each in batch.progress.positions:
+                positions[each.source] = each
+            for each in (batch.started, batch.closing, batch.progress):
+                if each.resume_token:
+                    token = each.resume_token
+                    positions.clear()
+
+        start = v1.Start(earliest={})
+        for round_of in range(5):
+            self.publish(round_of * 100 + 1, round_of * 100 + 100)
+            consumer = Consumer(
+                self.channel(),
+                subscribe_request(EVERYTHING, start=start, end_when=CAUGHT_UP),
+                on_batch=note,
+            )
+            self.assertIsNone(consumer.wait_end())
+            read += consumer.received.numbers("@orders")
+            start = v1.Start(positions={"resume_token": token, "positions": positions.values()})
+            if round_of == 2:
+                self.kill_and_start()
+        self.assertEqual(read, list(range(1, 501)))
+
+    def test_a_topic_that_is_deleted_ends_for_its_consumers(self):
+        self.publish(1, 3)
+        consumer = self.consumer(start=v1.Start(earliest={}))
+        consumer.wait_events(3)
+        self.delete("orders")
+        consumer.wait(lambda: ("@orders", v1.PRODUCER_STATE_REMOVED) in states_of(consumer), "its end")
+        self.create("orders")
+        self.publish(4, 5)
+        consumer.wait_events(5)
+        self.assertEqual(consumer.received.lost, [])
+
+
+if __name__ == "__main__":
+    main()
