@@ -125,7 +125,7 @@ static void list(void *ctx, void (*each)(void *arg, const struct topic_info *inf
 bool store_is_heard(struct store *store)
 {
     pthread_mutex_lock(&store->lock);
-    const bool is_heard = store->appeared != NULL;
+    const bool is_heard = store->appeared;
     pthread_mutex_unlock(&store->lock);
     return is_heard;
 }

@@ -46,11 +46,12 @@ static int64_t free_bytes(void)
     return MAX_OF(disk_bytes - used, 0);
 }
 
-int __real_fstatvfs(int fd, struct statvfs *system);
-int __wrap_fstatvfs(int fd, struct statvfs *system);
-int __wrap_fstatvfs(int fd, struct statvfs *system)
+/* The linker brings the store's calls here. */
+int real_fstatvfs(int fd, struct statvfs *system) __asm__("__real_fstatvfs");
+int my_fstatvfs(int fd, struct statvfs *system) __asm__("__wrap_fstatvfs");
+int my_fstatvfs(int fd, struct statvfs *system)
 {
-    const int result = __real_fstatvfs(fd, system);
+    const int result = real_fstatvfs(fd, system);
 
     system->f_frsize = system->f_bsize = 4096;
     system->f_blocks = (fsblkcnt_t)(disk_bytes / 4096);
@@ -59,15 +60,15 @@ int __wrap_fstatvfs(int fd, struct statvfs *system)
 }
 
 /* SQLite does not call this one: the ballast does. */
-ssize_t __real_pwrite(int fd, const void *bytes, size_t size, off_t offset);
-ssize_t __wrap_pwrite(int fd, const void *bytes, size_t size, off_t offset);
-ssize_t __wrap_pwrite(int fd, const void *bytes, size_t size, off_t offset)
+ssize_t real_pwrite(int fd, const void *bytes, size_t size, off_t offset) __asm__("__real_pwrite");
+ssize_t my_pwrite(int fd, const void *bytes, size_t size, off_t offset) __asm__("__wrap_pwrite");
+ssize_t my_pwrite(int fd, const void *bytes, size_t size, off_t offset)
 {
     if ((int64_t)size > free_bytes()) {
         errno = ENOSPC;
         return -1;
     }
-    return __real_pwrite(fd, bytes, size, offset);
+    return real_pwrite(fd, bytes, size, offset);
 }
 
 static void set_others(int64_t bytes)
