@@ -1,5 +1,5 @@
 /* test_store_stream.c - a publishing stream and a store that answers when the test says so: order,
- * back pressure, refusals and ends. */
+ * back pressure (row_16), refusals and ends. */
 #include <criterion/criterion.h>
 
 #include "base/counters.h"
