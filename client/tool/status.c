@@ -49,6 +49,7 @@ static json_t *store_json(const struct tributary_store *store)
     table_put_text(object, "state", store_state_name(store->state));
     table_put_text(object, "code", store->code);
     table_put_text(object, "message", store->message);
+    table_put_number(object, "topics", store->topics);
     for (size_t i = 0; i < store->not_loaded_count; i++)
         table_put_text(not_loaded, store->not_loaded[i].name, store->not_loaded[i].message);
     json_object_set_new(object, "not_loaded", not_loaded);
@@ -115,6 +116,7 @@ static void print_store(const struct view *view, const struct tributary_store *s
     if (!store)
         return;
     fprintf(view->out, "state          %s in %s\n", store_state_name(store->state), store->path);
+    fprintf(view->out, "stored topics  %" PRIu32 "\n", store->topics);
     if (store->code[0] != '\0')
         fprintf(view->out, "               %s: %s\n", store->code, store->message);
     for (size_t i = 0; i < store->not_loaded_count; i++)

@@ -284,7 +284,7 @@ static void get_info(struct unary_call *unary)
     info.draining = hub_draining(unary->rpc->hub);
     info.n_counters = counts.count;
     info.counters = counts.pointers;
-    info.store = store_view_fill(&store, unary->rpc->edits);
+    info.store = store_view_fill(&store, unary->rpc->edits, params->topics);
     encode(&info.base, &unary->answer);
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "server/rpc/endpoint_edits.h"
+#include "topic/topics.h"
 
 static Tributary__V1__Info__Store__State state_of(enum store_state state)
 {
@@ -32,7 +33,8 @@ static void add(void *ctx, struct bytes name, const char *cause)
     view->pointers[view->count++] = message;
 }
 
-Tributary__V1__Info__Store *store_view_fill(struct store_view *view, const struct endpoint_edits *edits)
+Tributary__V1__Info__Store *store_view_fill(struct store_view *view, const struct endpoint_edits *edits,
+                                            const struct topics *topics)
 {
     struct store *store = endpoint_edits_store(edits);
 
@@ -49,5 +51,6 @@ Tributary__V1__Info__Store *store_view_fill(struct store_view *view, const struc
     view->message.message = view->health.message;
     view->message.n_not_loaded = view->count;
     view->message.not_loaded = view->pointers;
+    view->message.topics = topics ? topics_count(topics) : 0;
     return &view->message;
 }

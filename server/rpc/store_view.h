@@ -8,6 +8,7 @@
 #include "tributary/v1/admin.pb-c.h"
 
 struct endpoint_edits;
+struct topics;
 
 #define MAX_NOT_LOADED 100u
 #define NOT_LOADED_NAME_CAPACITY 257u
@@ -24,6 +25,7 @@ struct store_view {
 
 /* Fills in the view. Returns its message, or NULL: there is no store. Valid until the loop goes
  * on. */
-Tributary__V1__Info__Store *store_view_fill(struct store_view *view, const struct endpoint_edits *edits);
+Tributary__V1__Info__Store *store_view_fill(struct store_view *view, const struct endpoint_edits *edits,
+                                            const struct topics *topics);
 
 #endif

@@ -193,6 +193,8 @@ class Restarts(TopicsCase):
         self.assertIn("--max-producers", done.stderr)
         self.start()
         self.assertEqual(self.names(), ["a", "b", "c"])
+        info = self.admin().GetInfo(v1.GetInfoRequest(), timeout=PATIENCE)
+        self.assertEqual(info.store.topics, 3)
 
 
 class WithoutStateDir(Case):

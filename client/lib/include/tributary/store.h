@@ -3,6 +3,7 @@
 #define TRIBUTARY_STORE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* Why an endpoint does not survive a restart of the server. */
 enum tributary_not_kept {
@@ -33,6 +34,7 @@ struct tributary_store {
     const char *message;
     const struct tributary_not_loaded *not_loaded; /* at most 100 */
     size_t not_loaded_count;
+    uint32_t topics; /* stored ones, now */
 };
 
 #endif
