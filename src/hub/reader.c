@@ -44,18 +44,17 @@ void readers_bound(struct subscription *subscription)
 
 enum err reader_open(struct reader *reader, struct producer *producer, struct subscription *subscription,
                      const struct filter *filter, const struct filter_part *part,
-                     const struct pause_port *pause_port, size_t bytes)
+                     const struct pause_port *pause_port)
 {
     struct inlet *inlet = &producer->inlet;
 
-    if (!kept_memory_add_route(subscription, bytes))
+    if (!kept_memory_add_route(subscription, reader->kept_bytes))
         return ERR_NO_MEMORY;
     if (inlet_reserve(inlet) != ERR_OK ||
         route_init(&reader->route, inlet, subscription->chan, filter, part, pause_port) != ERR_OK) {
-        kept_memory_remove_route(subscription, bytes);
+        kept_memory_remove_route(subscription, reader->kept_bytes);
         return ERR_NO_MEMORY;
     }
-    reader->kept_bytes = bytes;
     reader->producer = producer;
     reader->subscription = subscription;
     list_init(&reader->in_subscription);

@@ -53,13 +53,12 @@ struct reader {
 /* A new subscription has none. */
 void reader_lists_init(struct subscription *subscription, bool end_when_caught_up);
 
-/* Makes the route and its feed, charges `bytes` to the subscription's peer, and links the route.
- * The rest of `reader` is zero but for `kind`.
+/* Makes the route, which is not linked yet, and its feed, and charges reader->kept_bytes to the
+ * subscription's peer. The rest of `reader` is zero but for `kind` and `is_spare`.
  *   ERR_NO_MEMORY  nothing was made */
 MUST_CHECK enum err reader_open(struct reader *reader, struct producer *producer,
                                 struct subscription *subscription, const struct filter *filter,
-                                const struct filter_part *part, const struct pause_port *pause_port,
-                                size_t bytes);
+                                const struct filter_part *part, const struct pause_port *pause_port);
 
 /* It gets nothing more. Its feed stays with the channel, in the state it is in, and so does its
  * position. It is released. */

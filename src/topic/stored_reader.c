@@ -280,8 +280,8 @@ static struct stored_reader *reader_new(struct producer *producer, struct subscr
         return NULL;
     reader->base.kind = &kind;
     reader->base.is_spare = is_spare;
-    if (reader_open(&reader->base, producer, subscription, filter, part, &pause_port, sizeof(*reader)) !=
-        ERR_OK) {
+    reader->base.kept_bytes = sizeof(*reader);
+    if (reader_open(&reader->base, producer, subscription, filter, part, &pause_port) != ERR_OK) {
         free(reader);
         return NULL;
     }
