@@ -91,8 +91,10 @@ static void decode_request(const struct framing_scan *scan, struct bytes message
 static void decode_batch(const struct chunk *chunk)
 {
     OWNED(source_release) struct source *source = source_new(text_of("fuzz"), 1);
-    struct run_head head = {
-        .source = source, .first_sequence = 1, .events_bytes = chunk_bytes(chunk, 0, chunk->count)};
+    struct run_head head = {.source = source,
+                            .origin = source,
+                            .first_sequence = 1,
+                            .events_bytes = chunk_bytes(chunk, 0, chunk->count)};
     struct buf batch = {0};
     uint8_t *at = buf_extend(&batch, run_head_size(&head));
 
