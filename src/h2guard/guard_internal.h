@@ -101,7 +101,6 @@ struct h2guard {
     int64_t now_ns; /* of the latest turn or check */
     int64_t made_ns;
     int64_t refilled_ns;
-    int64_t second_ns;     /* when stats.at_second was taken */
     int64_t block_ns;      /* when the open header block began */
     int64_t partial_ns;    /* when partial_part was first seen to be incomplete */
     int64_t settings_ns;   /* when SETTINGS of ours were first seen to be unacknowledged; 0: not yet */

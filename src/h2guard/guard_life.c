@@ -4,7 +4,6 @@
 #include "h2guard/guard_verdict.h"
 #include "h2guard/guard_window.h"
 
-#define SECOND_NS INT64_C(1000000000)
 #define MICROSECONDS 1000000
 #define MAX_REFILL_US (100 * MICROSECONDS)
 #define DENSITY_ONE 256u
@@ -35,7 +34,7 @@ struct h2guard *h2guard_new(enum h2guard_role role, const struct h2guard_limits 
     guard->budget.level = limits->second_cost;
     guard->waste.level = limits->waste_burst;
     guard->density = MAX_OF((uint64_t)limits->turn_cost * DENSITY_ONE / limits->first_read_bytes, 1);
-    guard->now_ns = guard->made_ns = guard->refilled_ns = guard->second_ns = now_ns;
+    guard->now_ns = guard->made_ns = guard->refilled_ns = now_ns;
     return guard;
 }
 
@@ -109,11 +108,7 @@ void h2guard_short_turn(struct h2guard *guard, int64_t now_ns, int64_t max_cost)
     guard->second_is_short = guard->budget.level < guard->turn_left;
     guard->left = MIN_OF(guard->turn_left, guard->budget.level);
     guard->given = guard->left;
-    guard->stats.at_turn = guard->stats.total;
-    if (now_ns - guard->second_ns >= SECOND_NS) {
-        guard->second_ns = now_ns;
-        guard->stats.at_second = guard->stats.total;
-    }
+    guard->stats.at_turn = (struct h2guard_at_turn){guard->stats.total.bytes, guard->stats.total.cost};
 }
 
 size_t h2guard_portion(const struct h2guard *guard)

@@ -17,11 +17,16 @@ struct h2guard_totals {
     uint64_t items[H2GUARD_ITEM_COUNT];
 };
 
+/* What `total` was when this turn began: the difference is this turn's. */
+struct h2guard_at_turn {
+    uint64_t bytes;
+    uint64_t cost;
+};
+
 /* One connection. */
 struct h2guard_stats {
     struct h2guard_totals total;
-    struct h2guard_totals at_turn;   /* `total` when this turn began: the difference is this turn's */
-    struct h2guard_totals at_second; /* `total` when this second began */
+    struct h2guard_at_turn at_turn;
     uint64_t frames_in;
     uint64_t frames_out;
     uint64_t bytes_out;
