@@ -13,6 +13,7 @@
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
 #include "client/tool/table.h"
+#include "client/tool/sub_start.h"
 #include "client/tool/verbs.h"
 #include "client/tool/selection.h"
 
@@ -26,7 +27,8 @@ struct settings {
     int64_t block_timeout_ns, idle_ns;
     int64_t max_ns; /* counted from when all have subscribed */
     unsigned overflow;
-    const char *ready_file;
+    const char *ready_file, *from;
+    bool until_caught_up;
 };
 
 struct bench {
@@ -251,7 +253,7 @@ static int measure(struct bench *bench)
 static int open_all(const struct verb *verb, struct bench *bench, const struct selection *selection)
 {
     const struct settings *settings = bench->settings;
-    const struct tributary_subscriber_options options = {
+    struct tributary_subscriber_options options = {
         .name = "bench",
         .selectors = selection->selectors,
         .selector_count = selection->selector_count,
@@ -262,8 +264,11 @@ static int open_all(const struct verb *verb, struct bench *bench, const struct s
         .overflow = (enum tributary_overflow)(settings->overflow + 1),
         .block_timeout_ns = settings->block_timeout_ns == 0 ? TRIBUTARY_NONE : settings->block_timeout_ns,
         .no_statuses = true,
+        .end_when_caught_up = settings->until_caught_up,
     };
-    int result = EXITS_OK;
+    const char *fault =
+        settings->from ? sub_start_read(settings->from, (uint64_t)clock_wall_ns(), &options) : NULL;
+    int result = fault ? cli_wrong(verb, "--from '%s': %s", settings->from, fault) : EXITS_OK;
 
     for (uint32_t i = 0; i < bench->group.count && result == EXITS_OK; i++) {
         struct bench_subscriber *subscriber = &bench->subscribers[i];
@@ -338,6 +343,10 @@ static const struct option options[] = {
     {0, "ready-file", OPTION_TEXT, "FILE", OFFSET(ready_file),
      "write a line there when all have subscribed: then is the time to publish"},
     SELECTION_OPTIONS(OFFSET(lists)),
+    {0, "from", OPTION_TEXT, "WHERE", OFFSET(from),
+     "where to begin with stored topics, as 'sub --from' has it: earliest, last:N, seq:N, a moment"},
+    {0, "until-caught-up", OPTION_FLAG, "", OFFSET(until_caught_up),
+     "end when everything was read that the stored topics had: how fast catching up is"},
     {0, "overflow", OPTION_CHOICE, "block|drop-oldest|drop-newest|disconnect|latest-per-key",
      OFFSET(overflow), "what a full channel does (default: block)"},
     {0, "block-timeout", OPTION_DURATION, "DURATION", OFFSET(block_timeout_ns),
@@ -355,6 +364,8 @@ static const struct example examples[] = {
      "ten million events, each of them checked"},
     {"tributary bench sub --subscribers 8 --idle 2s",
      "eight connections, each of which gets all of it, until it is over"},
+    {"tributary bench sub --topic orders --from earliest --until-caught-up",
+     "how fast a stored topic is read from its first event on"},
     {"tributary bench sub --overflow drop-oldest --buffer-events 1024 --json",
      "how much a small channel loses"},
 };
