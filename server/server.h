@@ -63,6 +63,7 @@ struct server {
     unsigned undrained;    /* hub and batches: what the drain waits for */
     size_t workers_up;     /* whose threads have not ended */
     bool forced;           /* by a second signal */
+    bool sockets_are_down; /* h2socket_shutdown_all() was called */
     struct task drain;     /* shutdown_drain() was called */
     int64_t drain_timeout_ns;
 };

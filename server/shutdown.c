@@ -7,8 +7,10 @@
  *   ABORTING   calls are cancelled; later their sockets are shut down, since the core would wait
  *              for a peer that does not read
  *
- * All of this ends within the drain timeout. A part of it is kept for what comes after the hub's
- * deadline: two quarters of that part for the last messages, one for CLOSING, one for ABORTING. */
+ * All of this ends within the drain timeout, and 500 ms later where the disk does not answer for
+ * what calls store: then the process ends without them. A part of the timeout is kept for what comes
+ * after the hub's deadline: two quarters of that part for the last messages, one for CLOSING, one
+ * for ABORTING. CLOSING waits longer for calls that store. */
 #include <signal.h>
 
 #include "base/clock.h"
@@ -69,10 +71,20 @@ static void on_deadline(struct timer *timer)
 {
     struct server *server = container_of(timer, struct server, deadline);
 
-    if (server->state == SERVER_ABORTING)
-        h2socket_shutdown_all();
-    else
+    if (server->state != SERVER_ABORTING) {
         abort_calls(server);
+    } else if (!server->sockets_are_down) {
+        server->sockets_are_down = true;
+        h2socket_shutdown_all();
+        set_deadline(server, MAX_OF(server->end_ns - clock_mono_ns(), MAX_QUARTER_NS));
+    } else if (server->store) {
+        /* a call stays until the disk has answered for what it stores */
+        log_write(
+            LOG_ERROR, "server.store_late",
+            LOG_TEXT("reason", "the disk of --state-dir does not answer: what waits for it may be lost"));
+        server->forced = true;
+        loop_stop(server->loop);
+    }
 }
 
 /* Of the hub, or of the batches. */
@@ -85,7 +97,10 @@ static void on_drained(void *ctx)
     shut_down_workers(server, false);
     /* ABORTING begins two quarters before the end, at the latest. */
     int64_t left_ns = server->end_ns - 2 * server->quarter_ns - clock_mono_ns();
-    set_deadline(server, MIN_OF(server->quarter_ns, MAX_OF(left_ns, 0)));
+    left_ns = MAX_OF(left_ns, 0);
+    /* what calls have stored is confirmed first, if the disk answers */
+    set_deadline(server,
+                 count_get(COUNT_LIVE_APPEND_BYTES) > 0 ? left_ns : MIN_OF(server->quarter_ns, left_ns));
 }
 
 static void drain(struct server *server, int64_t timeout_ns)

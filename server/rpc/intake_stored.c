@@ -265,7 +265,7 @@ enum fault_reason intake_store(struct intake *intake, const struct scanned_messa
         }
     }
     stored_sort_fini(&plan->sort);
-    if (reason) {
+    if (!batch) {
         (void)refuse(intake, plan);
         return reason;
     }
