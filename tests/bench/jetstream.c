@@ -184,7 +184,8 @@ static void prepare(struct producer *producer)
 
         memcpy(at, head, (size_t)head_size);
         memset(at + head_size, '.', plan->payload);
-        memcpy(at + head_size + plan->payload, "\r\n", 2);
+        at[head_size + (int)plan->payload] = '\r';
+        at[head_size + (int)plan->payload + 1] = '\n';
     }
     producer->written = producer->output_size;
     greet(producer);
@@ -378,6 +379,7 @@ static void read_options(struct plan *plan, int argc, char **argv)
     if (!colon || plan->pid <= 0 || plan->seconds <= 0 || plan->producers == 0 || plan->per_message == 0 ||
         plan->window < plan->per_message)
         fail("jetstream: --server HOST:PORT, --pid and --seconds are needed, and a window of a message");
+    CHECK(colon);
     *colon = '\0';
     plan->port = colon + 1;
 }

@@ -13,7 +13,8 @@ TOPIC = "bench"
 
 class Stored(TopicsCase):
     def run_bench(self, *words, code=0):
-        command = [binary("tributary"), "bench", words[0], "-s", self.daemon.address, "--json", "-q", *words[1:]]
+        command = [binary("tributary"), "bench", words[0], "-s", self.daemon.address, "--json", "-q"]
+        command += words[1:]
         done = subprocess.run(
             [str(word) for word in command], capture_output=True, text=True, timeout=2 * PATIENCE, check=False
         )
