@@ -8,9 +8,9 @@
  *              for a peer that does not read
  *
  * All of this ends within the drain timeout, and 500 ms later where the disk does not answer for
- * what calls store: then the process ends without them. A part of the timeout is kept for what comes
- * after the hub's deadline: two quarters of that part for the last messages, one for CLOSING, one
- * for ABORTING. CLOSING waits longer for calls that store. */
+ * what calls store: then the process ends without them. A part of the timeout is kept for what
+ * comes after the hub's deadline: two quarters of that part for the last messages, one for
+ * CLOSING, one for ABORTING. CLOSING waits longer for calls that store. */
 #include <signal.h>
 
 #include "base/clock.h"
