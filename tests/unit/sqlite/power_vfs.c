@@ -31,7 +31,7 @@ struct image {
     bool is_new;     /* its name is not on the disk */
     bool is_removed; /* its name may still be on the disk */
     unsigned char *disk;
-    size_t disk_size;
+    size_t disk_size, disk_capacity;
     int64_t size; /* as programs see it */
     struct change *first, **last;
 };
@@ -57,8 +57,11 @@ static atomic_bool sync_waits;
 static void image_write(struct image *image, int64_t offset, const void *data, size_t size)
 {
     if ((size_t)offset + size > image->disk_size) {
-        image->disk = realloc(image->disk, (size_t)offset + size);
-        cr_assert(image->disk);
+        if ((size_t)offset + size > image->disk_capacity) {
+            image->disk_capacity = 2 * ((size_t)offset + size);
+            image->disk = realloc(image->disk, image->disk_capacity);
+            cr_assert(image->disk);
+        }
         memset(image->disk + image->disk_size, 0, (size_t)offset + size - image->disk_size);
         image->disk_size = (size_t)offset + size;
     }
