@@ -197,16 +197,15 @@ static enum fault_reason read_run(struct cascade *cascade, struct chunk **chunk,
     const struct framing_scan *scan = &cascade->plan->thread->scan;
     struct source *origin = NULL;
     struct bytes inner;
+    enum fault_reason reason = cascade_read_origin(scan, &inner, fault);
 
-    if (cascade_read_origin(scan, &inner, fault))
-        return fault->reason;
-    if (inner.size > 0 && !(origin = origin_of(cascade, inner)))
-        return fault_set(fault, FAULT_MEMORY_BUDGET, "message", NULL);
-    if (cascade_read_events(cascade->item, scan, chunk, fault))
-        return fault->reason;
-    if (origin && !chunk_set_origin(*chunk, origin))
-        return fault_set(fault, FAULT_MEMORY_BUDGET, "message", NULL);
-    return FAULT_NONE;
+    if (!reason && inner.size > 0 && !(origin = origin_of(cascade, inner)))
+        reason = fault_set(fault, FAULT_MEMORY_BUDGET, "message", NULL);
+    if (!reason)
+        reason = cascade_read_events(cascade->item, scan, chunk, fault);
+    if (!reason && origin && !chunk_set_origin(*chunk, origin))
+        reason = fault_set(fault, FAULT_MEMORY_BUDGET, "message", NULL);
+    return reason;
 }
 
 static enum cascade_step on_run(struct cascade *cascade, struct fault *fault)
