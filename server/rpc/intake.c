@@ -37,8 +37,8 @@ static const char anonymous[] = "anonymous";
 
 static void finish(struct intake *intake, enum fault_reason reason)
 {
-    if (intake->of_pipeline) {
-        intake_pipeline_offered(intake, reason);
+    if (intake->offered) {
+        intake->offered(intake, reason);
         return;
     }
     if (reason)

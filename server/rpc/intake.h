@@ -29,7 +29,7 @@ struct intake_port {
     /* After one or more stored(): the pipeline may have space again, or be empty. */
     void (*moved)(struct intake *intake);
     /* Of a session: offers intake->chunk, whose reference it takes over, instead of the inlet.
-     * intake_pipeline_offered() follows. NULL: it is offered to the inlet. */
+     * intake->offered() follows. NULL: it is offered to the inlet. */
     void (*offer)(struct intake *intake);
     /* What intake_sort() waited for is over: sort the message again; or, with a reason, refuse it:
      * `fault`. */
@@ -48,11 +48,12 @@ struct intake {
     struct fault fault;               /* why the last one was refused */
     struct source *origin;            /* of a session: its name; NULL: that of the inlet */
     struct stored_pipeline *pipeline; /* NULL until a message had events of stored topics */
-    bool of_pipeline;                 /* the chunk at hand belongs to the pipeline's first batch */
-    uint32_t unoffered;               /* its events */
-    bool is_preparing;                /* prepared() follows */
-    uint32_t messages;                /* that the chunk at hand, or the coalesced one, consists of */
-    bool offering;                    /* the last chunk is offered or parked: done() follows */
+    /* The offer of the chunk at hand is over. NULL: it does not belong to the pipeline. */
+    void (*offered)(struct intake *intake, enum fault_reason reason);
+    uint32_t unoffered; /* its events */
+    bool is_preparing;  /* prepared() follows */
+    uint32_t messages;  /* that the chunk at hand, or the coalesced one, consists of */
+    bool offering;      /* the last chunk is offered or parked: done() follows */
     uint32_t name_size;
     uint8_t name[256]; /* of the producer; set by the first message with events */
     struct task task;
@@ -122,8 +123,6 @@ MUST_CHECK enum intake_kind intake_sort(struct intake *intake, struct scanned_me
 MUST_CHECK enum fault_reason intake_store(struct intake *intake, const struct scanned_message *scanned,
                                           struct stored_plan *plan);
 
-/* For intake.c: the offer of the pipeline's chunk is over. */
-void intake_pipeline_offered(struct intake *intake, enum fault_reason reason);
 /* For intake_stored.c: offers intake->chunk, with done(). */
 void intake_offer_chunk(struct intake *intake);
 

@@ -126,11 +126,19 @@ static bool find_inlet(struct intake *intake)
 
 /* ---- the pipeline ---- */
 
+static void on_offered(struct intake *intake, enum fault_reason reason)
+{
+    intake->offered = NULL;
+    if (reason)
+        count_add(COUNT_EVENTS_ACCEPTED_LOST, intake->unoffered);
+    stored_pipeline_offered(intake->pipeline, reason == FAULT_NONE);
+}
+
 static void on_pipeline_offer(void *ctx, struct stored_batch *batch)
 {
     struct intake *intake = ctx;
 
-    intake->of_pipeline = true;
+    intake->offered = on_offered;
     intake->chunk = batch->live;
     batch->live = NULL;
     intake->unoffered = intake->chunk->count;
@@ -138,14 +146,6 @@ static void on_pipeline_offer(void *ctx, struct stored_batch *batch)
         intake->port->offer(intake);
     else
         intake_offer_chunk(intake);
-}
-
-void intake_pipeline_offered(struct intake *intake, enum fault_reason reason)
-{
-    intake->of_pipeline = false;
-    if (reason)
-        count_add(COUNT_EVENTS_ACCEPTED_LOST, intake->unoffered);
-    stored_pipeline_offered(intake->pipeline, reason == FAULT_NONE);
 }
 
 static void on_pipeline_confirm(void *ctx, const struct stored_batch *batch, enum fault_reason reason)

@@ -256,7 +256,7 @@ static void handle_held(struct publish_stream *stream)
 /* Whether a message that has arrived must wait until something else is done. */
 static bool is_occupied(const struct publish_stream *stream)
 {
-    return stream->offering || stream->intake.of_pipeline || stream->intake.is_preparing;
+    return stream->offering || stream->intake.offered || stream->intake.is_preparing;
 }
 
 static void handle_held_when_due(struct publish_stream *stream)

@@ -91,8 +91,7 @@ static void refuse(struct registration *registration, const struct fault *fault)
     begin_end(registration, fault->reason);
 }
 
-/* Reads the next message. It is called when the one before is done, so a blocked session is not
- * read. */
+/* Reads the next message, once the one before is done. So a blocked session is not read. */
 static void read_next(struct registration *registration)
 {
     if (registration->reading || registration->ending || registration->half_closed ||
@@ -102,8 +101,7 @@ static void read_next(struct registration *registration)
     call_read(registration->call);
 }
 
-/* What is being stored comes before the end. */
-void registration_go_on(struct registration *registration)
+static void go_on(struct registration *registration)
 {
     if (registration->half_closed && session_store_is_empty(registration->store)) {
         begin_end(registration, FAULT_NONE);
@@ -190,7 +188,7 @@ static void on_put_done(struct put_waiter *waiter)
     cq_post(call_cq(registration->call), &registration->unblocked_task);
 }
 
-bool registration_offer(struct registration *registration, uint64_t activation, struct chunk *chunk,
+static bool offer_chunk(struct registration *registration, uint64_t activation, struct chunk *chunk,
                         enum err *err_out)
 {
     struct offer unused;
@@ -208,7 +206,7 @@ static void offer(struct registration *registration, uint64_t activation, struct
     enum err err;
 
     call_hold(registration->call);
-    const bool is_over = registration_offer(registration, activation, chunk, &err);
+    const bool is_over = offer_chunk(registration, activation, chunk, &err);
     if (err == ERR_OK || err == ERR_AGAIN)
         count_add(COUNT_MESSAGES_IN, 1);
     if (!is_over)
@@ -223,8 +221,8 @@ static void offer(struct registration *registration, uint64_t activation, struct
     call_unhold(registration->call);
 }
 
-void registration_handle_live(struct registration *registration, uint64_t activation,
-                              const struct scanned_message *scanned)
+static void handle_live(struct registration *registration, uint64_t activation,
+                        const struct scanned_message *scanned)
 {
     OWNED(chunk_release) struct chunk *chunk = NULL;
     struct fault fault;
@@ -236,6 +234,8 @@ void registration_handle_live(struct registration *registration, uint64_t activa
     else
         finish_offer(registration);
 }
+
+static const struct registration_port registration_port = {handle_live, offer_chunk, go_on};
 
 static void handle_message(struct registration *registration, struct message *message,
                            struct framing_scan *scan)
@@ -250,7 +250,7 @@ static void handle_message(struct registration *registration, struct message *me
     }
     registration->end = request.end;
     if (request.activation > 0 || !registration_stores(registration, scan))
-        registration_handle_live(registration, request.activation, &scanned);
+        handle_live(registration, request.activation, &scanned);
     else if (registration_store(registration, &scanned, &fault))
         refuse(registration, &fault);
 }
@@ -379,7 +379,7 @@ static void half_closed(struct call *call)
         call_finish(call, &fault);
     }
     registration->half_closed = !registration->ending;
-    registration_go_on(registration);
+    go_on(registration);
 }
 
 static void opened(struct call *call, void *ctx)
@@ -392,6 +392,7 @@ static void opened(struct call *call, void *ctx)
         call_finish(call, &fault);
         return;
     }
+    registration->port = &registration_port;
     registration->rpc = ctx;
     registration->call = call;
     registration->waiter.over = on_put_done;

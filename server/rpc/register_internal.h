@@ -10,7 +10,24 @@
 #include "server/rpc/hello.h"
 #include "server/rpc/session_store.h"
 
+struct registration;
+
+/* What register.c does for what is stored. */
+struct registration_port {
+    /* A message of which nothing is stored: offers its events, carries its `end` to the loop,
+     * confirms it and reads on. */
+    void (*handle_live)(struct registration *registration, uint64_t activation,
+                        const struct scanned_message *scanned);
+    /* Offers a chunk. False: it waits for a channel. Then `offering_stored` says what follows:
+     * session_store_offered(), or the end of the current message. */
+    bool (*offer)(struct registration *registration, uint64_t activation, struct chunk *chunk,
+                  enum err *err_out);
+    /* Reads the next message, if the one before is done; or ends a session that has half-closed. */
+    void (*go_on)(struct registration *registration);
+};
+
 struct registration {
+    const struct registration_port *port;
     struct rpc *rpc;
     struct call *call;
     enum registration_state { HELLO, REGISTERING, LIVE, LEAVING, GONE } state;
@@ -32,19 +49,6 @@ struct registration {
     struct fault refusal;     /* why the session was not registered */
     struct fault abort_fault; /* why the session is over; the loop's until `abort_task` has run */
 };
-
-/* ---- register.c ---- */
-
-/* A message of which nothing is stored: offers its events, carries its `end` to the loop,
- * confirms it and reads on. */
-void registration_handle_live(struct registration *registration, uint64_t activation,
-                              const struct scanned_message *scanned);
-/* Offers a chunk. False: it waits for a channel. Then `offering_stored` says what follows:
- * session_store_offered(), or the end of the current message. */
-bool registration_offer(struct registration *registration, uint64_t activation, struct chunk *chunk,
-                        enum err *err_out);
-/* Reads the next message, if the one before is done; or ends a session that has half-closed. */
-void registration_go_on(struct registration *registration);
 
 /* ---- register_port.c: of session_port. The loop, except set_paused(): any thread ---- */
 

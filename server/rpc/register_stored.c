@@ -9,7 +9,9 @@
 
 static void live(void *ctx, const struct scanned_message *scanned)
 {
-    registration_handle_live(ctx, 0, scanned);
+    struct registration *registration = ctx;
+
+    registration->port->handle_live(registration, 0, scanned);
 }
 
 static void offer(void *ctx, struct chunk *chunk)
@@ -19,7 +21,8 @@ static void offer(void *ctx, struct chunk *chunk)
 
     registration->offering_stored = true;
     call_hold(registration->call);
-    const bool is_over = registration->state != LIVE || registration_offer(registration, 0, chunk, &err);
+    const bool is_over =
+        registration->state != LIVE || registration->port->offer(registration, 0, chunk, &err);
     chunk_release(chunk);
     if (!is_over)
         return;
@@ -41,7 +44,9 @@ static void handled(void *ctx, const struct fault *fault)
 
 static void moved(void *ctx)
 {
-    registration_go_on(ctx);
+    struct registration *registration = ctx;
+
+    registration->port->go_on(registration);
 }
 
 static const struct session_store_port port = {
@@ -69,6 +74,6 @@ enum fault_reason registration_store(struct registration *registration, struct s
     decoded_free(registration->end); /* a shared session has no activation that could end */
     registration->end = NULL;
     session_store_handle(registration->store, scanned);
-    registration_go_on(registration);
+    registration->port->go_on(registration);
     return FAULT_NONE;
 }

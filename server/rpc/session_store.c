@@ -34,7 +34,7 @@ static bool handle_stored(struct session_store *store, struct scanned_message *s
 
 void session_store_handle(struct session_store *store, struct scanned_message *scanned)
 {
-    if (store->intake.of_pipeline) {
+    if (store->intake.offered) {
         keep(store, scanned, false);
         return;
     }
@@ -61,7 +61,7 @@ static void handle_held_when_due(struct session_store *store)
 {
     struct held_message held = store->held;
 
-    if (!held_message_is_there(&held) || store->intake.is_preparing || store->intake.of_pipeline ||
+    if (!held_message_is_there(&held) || store->intake.is_preparing || store->intake.offered ||
         (held.until_empty && !pipeline_is_empty(store)))
         return;
     store->held = (struct held_message){.is_scanned = false};
@@ -116,7 +116,7 @@ static const struct intake_port intake_port = {
 
 void session_store_offered(struct session_store *store, bool is_offered)
 {
-    intake_pipeline_offered(&store->intake, is_offered ? FAULT_NONE : FAULT_DRAINING);
+    store->intake.offered(&store->intake, is_offered ? FAULT_NONE : FAULT_DRAINING);
 }
 
 /* ---- the store ---- */
@@ -150,7 +150,7 @@ void session_store_free(struct session_store *store)
 
 bool session_store_accepts(const struct session_store *store)
 {
-    return !store || (!held_message_is_there(&store->held) && !store->intake.of_pipeline &&
+    return !store || (!held_message_is_there(&store->held) && !store->intake.offered &&
                       stored_pipeline_accepts(store->intake.pipeline));
 }
 
