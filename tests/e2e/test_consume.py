@@ -44,7 +44,7 @@ class Beginning(WithSessions, Case):
         with self.assertFault(CODE.INVALID_ARGUMENT, "OUT_OF_BOUNDS", "init.start.last"):
             self.refused(STEP(init=subscribe_request(start=v1.Start(last=1025))))
         with self.assertFault(CODE.INVALID_ARGUMENT, "UNKNOWN_ENUM", "init.end_when"):
-            self.refused(STEP(init=subscribe_request(end_when=3)))
+            self.refused(STEP(init=subscribe_request(end_when=4)))
         with self.assertFault(CODE.INVALID_ARGUMENT, "OUT_OF_BOUNDS", "init.buffer.fallback"):
             self.refused(
                 STEP(init=subscribe_request(overflow=v1.OVERFLOW_BLOCK, fallback=v1.OVERFLOW_LATEST_PER_KEY))
