@@ -14,6 +14,7 @@ import time
 
 import grpc
 
+from harness.bad_disk import OnBadDisk
 from harness.case import Case, main
 from harness.client import connect
 from harness.daemon import PATIENCE, REPORT, binary, eventually, instrumented
@@ -652,49 +653,7 @@ class FullDisk(WithStateDir):
         self.daemon.stop()
 
 
-class BadDisk(WithStateDir):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.tools = tempfile.TemporaryDirectory(prefix="tributary-disk-")
-        cls.library = os.path.join(cls.tools.name, "bad_disk.so")
-        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "harness", "bad_disk.c")
-        subprocess.run(["cc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", cls.library, source], check=True)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.tools.cleanup()
-        super().tearDownClass()
-
-    def setUp(self):
-        super().setUp()
-        self.disk = os.path.join(self.tools.name, "disk")
-
-    def start_on_bad_disk(self):
-        """The daemon's syncs do what self.wait() and self.fail_syncs() say."""
-        before = dict(os.environ)
-        options = os.environ.get("ASAN_OPTIONS", "")
-        os.environ |= {
-            "LD_PRELOAD": self.library,
-            "BAD_DISK": self.disk,
-            # AddressSanitizer wants to be the first library; this one only has fsync().
-            "ASAN_OPTIONS": f"{options}:verify_asan_link_order=0".lstrip(":"),
-        }
-        try:
-            return self.start()
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
-
-    @contextlib.contextmanager
-    def disk_that(self, does):
-        path = pathlib.Path(f"{self.disk}.{does}")
-        path.touch()
-        try:
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
-
+class BadDisk(OnBadDisk, WithStateDir):
     def test_the_first_failed_sync_is_final_and_live_streams_go_on(self):
         upstream = Upstream()
         self.addCleanup(upstream.stop)
@@ -764,7 +723,16 @@ class BadDisk(WithStateDir):
             self.daemon.terminate()
             self.assertEqual(self.daemon.wait(60), 1)
             self.assertTrue(call.exception())
+            self.assertEqual(len(self.daemon.log("server.store_late")), 1, "the call waits for the disk")
+
+    def test_an_end_without_calls_does_not_wait_for_the_disk_for_ever(self):
+        self.start_on_bad_disk()
+        with self.disk_that("wait"):
+            self.daemon.close_channel()
+            self.daemon.terminate()
+            self.assertEqual(self.daemon.wait(60), 1)
             self.assertEqual(len(self.daemon.log("store.not_closed")), 1)
+            self.assertEqual(self.daemon.log("server.store_late"), [])
 
     def test_another_program_that_has_the_file_locked(self):
         self.start()
