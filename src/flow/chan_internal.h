@@ -40,9 +40,9 @@
  * Deferred work. Callbacks and the freeing of memory wait in `struct deferred` until chan_leave().
  *
  * Files are layers, and call lower ones only: keys.c, source_set.c, order.c; feed_table.c,
- * feed_pause.c, feed_report.c; entry.c; chan_lock.c; feed.c, chan_life.c, chan_report.c,
- * chan_stats.c, feed_catch.c; shared_feed.c, overflow.c; latest.c, park.c; put.c, chan_batch.c,
- * shed.c.
+ * feed_pause.c, feed_report.c, feed_position.c; entry.c; chan_lock.c; feed.c, chan_life.c,
+ * chan_report.c, chan_stats.c, feed_catch.c; shared_feed.c, overflow.c; latest.c, park.c; put.c,
+ * chan_batch.c, shed.c.
  *
  * Threads: all runs between chan_enter() and chan_leave(), where it does not say otherwise. */
 #ifndef TRIBUTARY_FLOW_CHAN_INTERNAL_H
@@ -98,7 +98,7 @@ struct chan {
     struct totals accepted, delivered, waiting, in_flight, parked, dropped[LOSS_COUNT];
     uint64_t sheddable; /* what entries that chan_shed() may drop keep in memory */
     struct list feeds, losses, states, moved, catches;
-    struct feed_table shared, closing; /* shared feeds: open; closed, and the end is not reported */
+    struct feed_table shared, closing; /* shared feeds; closed feeds whose end is not reported */
     struct source_set moved_sources;   /* without a feed, and their position is to be reported */
     uint32_t shared_states, gaps;      /* shared feeds in `states`; resume gaps so far */
     uint64_t ended_sources;            /* shared sources that ended: see struct chan_stats */

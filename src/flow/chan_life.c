@@ -4,6 +4,7 @@
 #include "base/counters.h"
 #include "base/fsm.h"
 #include "flow/chan_internal.h"
+#include "flow/feed_position.h"
 #include "flow/order_internal.h"
 
 static const struct fsm machine = {
@@ -203,8 +204,10 @@ void chan_close(struct chan *chan, enum loss reason)
     SCRATCH struct deferred deferred;
 
     chan_enter(chan, &deferred);
-    if (change_state(chan, CHAN_CLOSED))
+    if (change_state(chan, CHAN_CLOSED)) {
+        chan_hold_positions(chan);
         drop_all(chan, reason);
+    }
     chan_leave(chan);
 }
 

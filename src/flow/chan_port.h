@@ -31,6 +31,9 @@ struct pause_port {
      * once after each put that returned ERR_AGAIN while nothing was parked, perhaps before that put
      * returns. */
     bool by_result;
+    /* The reader of a stored topic: it can read again what the channel has dropped. So where the
+     * channel closes, what it still had does not count as dealt with, though it is reported. */
+    bool is_stored;
 };
 
 #endif

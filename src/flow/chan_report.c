@@ -1,8 +1,9 @@
 /* chan_report.c - what the taker reports beside the events: losses, positions, states and marks.
- * feed_report.c keeps the losses and the states. */
+ * feed_report.c keeps the losses and the states, feed_position.c knows the positions. */
 #include "flow/chan_report.h"
 
 #include "flow/chan_internal.h"
+#include "flow/feed_position.h"
 #include "flow/producer_state.h"
 
 /* Reports one record, unless it is empty, and clears it. `feed` NULL: it is of no source. Returns
@@ -26,15 +27,6 @@ static uint32_t report(const struct feed *feed, struct unreported *unreported,
     return 1;
 }
 
-/* Record number `at` of a feed: 0 is the first one, the others go by unreported_slot(). NULL: there
- * is none. */
-static struct unreported *record(struct feed *feed, uint32_t at)
-{
-    if (at == 0)
-        return &feed->unreported;
-    return feed->unreported_others ? &feed->unreported_others[at] : NULL;
-}
-
 uint32_t chan_losses(struct chan *chan, uint32_t max, void (*each)(void *ctx, const struct lost_note *note),
                      void *ctx)
 {
@@ -50,9 +42,9 @@ uint32_t chan_losses(struct chan *chan, uint32_t max, void (*each)(void *ctx, co
         if (reported == max)
             break;
         for (uint32_t at = 0; at < UNREPORTED_SLOTS; at++) {
-            if (reported < max && record(feed, at))
-                reported += report(feed, record(feed, at), each, ctx);
-            left |= record(feed, at) && !unreported_empty(record(feed, at));
+            if (reported < max && feed_record(feed, at))
+                reported += report(feed, feed_record(feed, at), each, ctx);
+            left |= feed_record(feed, at) && !unreported_empty(feed_record(feed, at));
         }
         if (left)
             break;
@@ -64,55 +56,11 @@ uint32_t chan_losses(struct chan *chan, uint32_t max, void (*each)(void *ctx, co
     return reported;
 }
 
-static uint64_t before(struct list *node)
-{
-    const struct range *range = &container_of(node, struct entry, in_feed)->range;
-
-    return chunk_sequence(range->chunk, range->first) - 1;
-}
-
-/* Everything of the source up to here was dequeued, filtered out, or reported as lost. */
-static uint64_t own_position(struct feed *feed)
-{
-    struct list *oldest = list_first(&feed->waiting_entries);
-    uint64_t sequence = feed_routed(feed);
-
-    if (!oldest)
-        oldest = list_first(&feed->parked_entries);
-    if (oldest)
-        sequence = before(oldest);
-    for (uint32_t i = 0; i < UNREPORTED_SLOTS && !list_empty(&feed->in_losses); i++) {
-        const struct unreported *unreported = record(feed, i);
-
-        if (unreported && !unreported_empty(unreported) && unreported->first_sequence > 0)
-            sequence = MIN_OF(sequence, unreported->first_sequence - 1);
-    }
-    return sequence;
-}
-
-/* How far the earlier feeds of the source let its position be: a source that was left and selected
- * again may have events in one of them. UINT64_MAX: as far as it likes. */
-static uint64_t earlier_position(const struct chan *chan, const struct source *source)
-{
-    struct feed *feed = chan->closing.count > 0 ? feed_table_find(&chan->closing, source) : NULL;
-    uint64_t sequence = UINT64_MAX;
-
-    for (; feed; feed = feed->next_in_table)
-        if (feed->source == source && feed_has_more(feed))
-            sequence = MIN_OF(sequence, own_position(feed));
-    return sequence;
-}
-
-static uint64_t position(const struct chan *chan, struct feed *feed)
-{
-    return MIN_OF(own_position(feed), earlier_position(chan, feed->source));
-}
-
 /* The position may still move without another put, or only the feed knows it. */
 static bool goes_on(const struct chan *chan, const struct feed *feed)
 {
     return feed_has_more(feed) || (feed->follows && !feed->shared) || feed_put_goes_on(feed) ||
-           earlier_position(chan, feed->source) < UINT64_MAX;
+           feed_earlier_position(chan, feed->source) < UINT64_MAX;
 }
 
 /* Of the sources that have no feed any more. Returns how many. */
@@ -143,7 +91,7 @@ static uint32_t report_moved_feeds(struct chan *chan, uint32_t max,
 
     list_each(node, safe, head) {
         struct feed *feed = container_of(node, struct feed, in_moved);
-        uint64_t sequence = position(chan, feed);
+        uint64_t sequence = feed_position(chan, feed);
 
         if (sequence > feed->reported && reported == max) {
             /* Next time the walk begins here. */
@@ -191,7 +139,7 @@ static void give_idle(const struct chan *chan, const struct chan_sources *source
 
     while (more && sources->next(sources->ctx, &source, &sequence))
         if (sequence > 0 && !feed_table_find(&chan->shared, source) &&
-            earlier_position(chan, source) == UINT64_MAX)
+            feed_earlier_position(chan, source) == UINT64_MAX)
             more = each(ctx, source, sequence);
 }
 
@@ -204,7 +152,7 @@ void chan_all_positions(struct chan *chan, const struct chan_sources *sources,
     chan_enter(chan, &deferred);
     list_each(node, safe, &chan->feeds) {
         struct feed *feed = container_of(node, struct feed, in_chan);
-        uint64_t sequence = MAX_OF(position(chan, feed), feed->reported);
+        uint64_t sequence = MAX_OF(feed_position(chan, feed), feed->reported);
 
         if (sequence > 0)
             more = each(ctx, feed->source, sequence);

@@ -24,8 +24,10 @@ struct feed *feed_new(bool pausable)
     list_init(&feed->in_losses);
     list_init(&feed->in_states);
     list_init(&feed->in_moved);
-    if (pausable)
+    if (pausable) {
         list_init(&pausable_feed(feed)->catch.in_catches);
+        pausable_feed(feed)->held_at = UINT64_MAX;
+    }
     list_init(&feed->waiting_entries);
     list_init(&feed->parked_entries);
     feed->state = PRODUCER_ACTIVE;
@@ -63,6 +65,7 @@ struct feed *feed_open(struct chan *chan, struct source *source, uint32_t state,
     feed->state = state;
     feed->reported_state = FEED_STATE_NONE;
     feed->firm = feed->pausable && chan->limits.overflow <= OVERFLOW_BLOCK;
+    feed->stored = pause_port && pause_port->is_stored;
     if (pause_port)
         pausable_feed(feed)->port = *pause_port;
     chan_enter(chan, &deferred);
@@ -193,6 +196,7 @@ void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t c
     silence(chan, feed, &deferred);
     if (!feed->pausable)
         feed_let_go(chan, feed);
+    feed_table_add(&chan->closing, feed);
     feed_end(chan, feed, state, code, text);
     chan_leave(chan);
 }

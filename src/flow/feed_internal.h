@@ -27,6 +27,7 @@ struct feed {
     bool pausable; /* it is the `feed` of a struct pausable_feed (pausable_feed.h) */
     bool firm;     /* its events are not shed: BLOCK promises an activation that its producer only pauses */
     bool shared;   /* the channel has made it: see shared_feed.h */
+    bool stored;   /* of a stored topic: its events can be read again */
 
     /* Under the channel's lock. */
     uint32_t refs;   /* the opener, each entry, each entry in flight, unreported losses */
@@ -39,7 +40,7 @@ struct feed {
     struct list in_losses;      /* it has unreported losses */
     struct list in_states;      /* its state changed. A closed feed: nothing else is left to report */
     struct list in_moved;       /* its position may have moved since it was reported */
-    struct feed *next_in_table; /* of a shared one, in its slot of chan->shared or chan->closing */
+    struct feed *next_in_table; /* in its slot of chan->shared or chan->closing */
     uint32_t state, reported_state;
     bool closed;   /* feed_close() was called */
     bool ended;    /* its last state was reported; the opener's reference is gone */

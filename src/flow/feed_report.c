@@ -144,8 +144,7 @@ bool feed_has_more(const struct feed *feed)
 void feed_ended(struct chan *chan, struct feed *feed)
 {
     feed->ended = true;
-    if (feed->shared)
-        feed_table_remove(&chan->closing, feed);
+    feed_table_remove(&chan->closing, feed);
     chan->ended_sources += feed->shared;
     feed_release(chan, feed);
 }

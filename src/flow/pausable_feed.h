@@ -22,6 +22,8 @@ struct pausable_feed {
     struct totals max_parked; /* what opened the pause, plus the reserve */
     struct feed *next_to_announce;
     struct catch catch;
+    /* The position is no further: what came behind it was dropped when the channel closed. */
+    uint64_t held_at;
 };
 
 static inline struct pausable_feed *pausable_feed(struct feed *feed)

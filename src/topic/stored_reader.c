@@ -274,7 +274,8 @@ static struct stored_reader *reader_new(struct producer *producer, struct subscr
                                         bool is_spare)
 {
     struct stored_reader *reader = calloc(1, sizeof(*reader));
-    const struct pause_port pause_port = {.set_paused = set_paused, .ctx = reader, .by_result = true};
+    const struct pause_port pause_port = {
+        .set_paused = set_paused, .ctx = reader, .by_result = true, .is_stored = true};
 
     if (!reader)
         return NULL;
