@@ -258,8 +258,9 @@ class Ends(WithFanIn):
     def test_a_message_over_the_limit_ends_its_upstream_also_behind_an_OK(self):
         upstream = self.serving("web-1")
         for last in ((), (b"x",)):
+            count = len(upstream.calls)
             call = self.call()
-            there = upstream.wait_calls(len(upstream.calls) + 1)
+            there = upstream.wait_calls(count + 1)
             there.send(b"before", bytes(5 << 20), *last)
             there.end()
             self.assertEqual((call.wait_end(), call.messages), (CODE.RESOURCE_EXHAUSTED, [b"before"]))
@@ -315,9 +316,10 @@ class Client(WithFanIn):
             with self.subTest(block):
                 connection = Connection(self.daemon.addresses[-1])
                 self.addCleanup(connection.close)
+                count = len(upstream.calls)
                 stream = connection.request(METHOD)
                 stream.send(message(b"ask"))
-                there = upstream.wait_calls(len(upstream.calls) + 1)
+                there = upstream.wait_calls(count + 1)
                 eventually(lambda call=there: call.requests == [b"ask"], "the request came")
                 connection.send(block_frames(stream.number, block, END_STREAM))
                 eventually(lambda call=there: call.closed, "the half-close came")
