@@ -31,6 +31,7 @@ struct live_topic {
 
     /* Loop only. */
     bool is_removed;
+    uint64_t last_seq;   /* with `is_removed`: of its log */
     struct slice ending; /* closes its readers */
 };
 
@@ -40,9 +41,10 @@ struct live_topic {
 MUST_CHECK enum err live_topic_add(struct hub *hub, const struct topic_port *port, struct read_turns *turns,
                                    const struct topic_info *info, struct live_topic **topic_out);
 
-/* The topic was deleted. Its consumers get what waits for them, TRIMMED for what they had not read,
- * and REMOVED. Gives up the caller's reference. */
-void live_topic_remove(struct live_topic *topic);
+/* The topic was deleted; `next_seq` is where its log ended. Its consumers get what waits for them,
+ * TRIMMED for what they had not read, and REMOVED. What still waits in the tail reaches nobody, and
+ * is TRIMMED for all of them. Gives up the caller's reference. */
+void live_topic_remove(struct live_topic *topic, uint64_t next_seq);
 
 /* Any thread. */
 struct live_topic *live_topic_retain(struct live_topic *topic);

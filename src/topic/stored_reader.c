@@ -213,14 +213,18 @@ static void begin(struct reader *base)
     begin_live(stored_reader_of(base));
 }
 
-/* Deletion has overtaken it. */
+/* Deletion has overtaken it. One that keeps up misses what the tail did not deliver in time. */
 static void report_deleted(struct stored_reader *reader)
 {
     const struct route *route = &reader->base.route;
-    const uint64_t position = atomic_load_explicit(&reader->routed, memory_order_relaxed);
-    const uint64_t last = MAX_OF(route->inlet->last_sequence, reader->head);
+    const uint64_t last = reader->topic->last_seq;
+    uint64_t position = atomic_load_explicit(&reader->routed, memory_order_relaxed);
 
-    if (is_behind(reader->state) && position < last)
+    if (reader->state == STORED_TAIL)
+        position = MAX_OF(route->inlet->last_sequence, reader->tail_from);
+    else if (!is_behind(reader->state))
+        return;
+    if (position < last)
         feed_trimmed(route->chan, route->feed, position + 1, last, route->part.answer == FILTER_BY_EVENT);
 }
 

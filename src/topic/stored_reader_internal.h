@@ -68,7 +68,6 @@ struct stored_reader {
     enum stored_from from;
     uint64_t value;
     uint32_t rows;         /* that the next step asks for */
-    uint64_t head;         /* the last sequence of the log that a step has seen */
     struct source *origin; /* of the run that was put last; NULL: none */
     unsigned due;
     bool is_posted;

@@ -332,7 +332,6 @@ static enum next go_on(struct stored_reader *reader, const struct topic_read *re
 {
     char bound[40];
 
-    reader->head = MAX_OF(reader->head, read->next_seq - 1);
     if (!reader->is_started && !start(reader, read)) {
         snprintf(bound, sizeof(bound), "the first is %" PRIu64, read->first_seq);
         return fail(reader, FAULT_TRIMMED, reader->value, bound);

@@ -94,6 +94,7 @@ struct topic_change {
     void (*done)(struct topic_change *change);
     enum topic_outcome outcome;
     uint64_t id, incarnation; /* with TOPIC_DONE, and with TOPIC_EXISTS those of the other one */
+    uint64_t next_seq;        /* of DELETE with TOPIC_DONE: where the log ended */
     struct topic_work work;
 };
 

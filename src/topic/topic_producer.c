@@ -173,7 +173,7 @@ enum err live_topic_add(struct hub *hub, const struct topic_port *port, struct r
     return ERR_OK;
 }
 
-void live_topic_remove(struct live_topic *topic)
+void live_topic_remove(struct live_topic *topic, uint64_t next_seq)
 {
     struct ready_list *ready;
 
@@ -182,6 +182,7 @@ void live_topic_remove(struct live_topic *topic)
         return;
     }
     ready = hub_ready(topic->producer.hub);
+    topic->last_seq = next_seq - 1;
     remove_now(&topic->producer, FAULT_REMOVED, 0);
     ready_run(ready);
 }

@@ -69,7 +69,7 @@ void topics_begin(struct topics *topics, struct named_topic *topic, struct live_
     atomic_fetch_add_explicit(&topics->count, 1, memory_order_relaxed);
 }
 
-void topics_end(struct topics *topics, struct named_topic *topic)
+void topics_end(struct topics *topics, struct named_topic *topic, uint64_t next_seq)
 {
     struct live_topic *live = topic->live;
 
@@ -80,7 +80,7 @@ void topics_end(struct topics *topics, struct named_topic *topic)
     atomic_fetch_sub_explicit(&topics->count, 1, memory_order_relaxed);
     peer_counts_remove(&topics->peers, topic->count);
     topic->count = NULL;
-    live_topic_remove(live);
+    live_topic_remove(live, next_seq);
 }
 
 /* ---- the beginning ---- */
@@ -176,7 +176,7 @@ void topics_free(struct topics *topics)
         CHECK(list_empty(&topic->changes));
         peer_counts_remove(&topics->peers, topic->count);
         if (topic->live)
-            live_topic_remove(topic->live);
+            live_topic_remove(topic->live, 1); /* the hub has ended: nobody reads it */
         free(topic);
     }
     map_fini(&topics->names);

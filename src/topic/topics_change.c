@@ -180,6 +180,13 @@ static void updated(struct topics_change *change)
         refuse(change, TOPIC_NOT_FOUND);
 }
 
+/* Publishers may have appended after prepare(). */
+static void deleted(struct topics_change *change)
+{
+    change->info.next_seq = change->port_change.next_seq;
+    topics_end(change->topics, change->topic, change->info.next_seq);
+}
+
 static void on_committed(struct task *task)
 {
     struct topics_change *change = container_of(task, struct topics_change, task);
@@ -193,7 +200,7 @@ static void on_committed(struct task *task)
     else if (change->verb == TOPIC_UPDATE)
         updated(change);
     else
-        topics_end(change->topics, change->topic);
+        deleted(change);
     if (is_over)
         conclude_and_go_on(change);
 }

@@ -57,8 +57,8 @@ void topics_rest(struct topics *topics, struct named_topic *topic);
 
 /* There is a topic of this name now; its reference becomes that of `topic`. */
 void topics_begin(struct topics *topics, struct named_topic *topic, struct live_topic *live);
-/* The topic is gone: it ends in the hub, too. */
-void topics_end(struct topics *topics, struct named_topic *topic);
+/* The topic is gone, and its log ended at `next_seq`: it ends in the hub, too. */
+void topics_end(struct topics *topics, struct named_topic *topic, uint64_t next_seq);
 
 static inline struct bytes topics_name_of(const struct named_topic *topic)
 {

@@ -38,7 +38,7 @@ void fake_log_open(struct fake_log *log, struct hub_fixture *fixture)
 
 void fake_log_remove_topic(struct fake_log *log)
 {
-    live_topic_remove(log->topic);
+    live_topic_remove(log->topic, log->next_seq);
     log->topic = NULL;
 }
 

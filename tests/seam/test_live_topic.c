@@ -32,7 +32,7 @@ static void free_committed(struct committed *committed)
 }
 
 /* What the publisher's done() and its thread do. */
-static void commit(struct live_topic *topic, uint32_t count, uint32_t duplicates, uint64_t first_seq)
+static void add(struct live_topic *topic, uint32_t count, uint32_t duplicates, uint64_t first_seq)
 {
     struct committed *committed = calloc(1, sizeof(*committed));
 
@@ -42,6 +42,11 @@ static void commit(struct live_topic *topic, uint32_t count, uint32_t duplicates
                                     .first_seq = first_seq,
                                     .over = free_committed};
     topic_tail_add(&topic->tail, committed);
+}
+
+static void commit(struct live_topic *topic, uint32_t count, uint32_t duplicates, uint64_t first_seq)
+{
+    add(topic, count, duplicates, first_seq);
     cr_assert(!live_topic_deliver(topic));
 }
 
@@ -71,7 +76,7 @@ Test(live_topic, its_sequences_are_those_of_the_log_and_its_epoch_is_the_incarna
     cr_assert_eq(view.subscriptions, 2);
     cr_assert_eq(live_topic_incarnation(topic), INCARNATION);
 
-    live_topic_remove(topic);
+    live_topic_remove(topic, 104);
     cr_assert_str_eq(consumer_read(&before), "@orders is REMOVED\n");
     cr_assert_eq(hub_producer(fixture.hub, text_of("@orders"), hub_fixture_copy_view, &view, &fault),
                  FAULT_PRODUCER_NOT_FOUND);
@@ -94,12 +99,13 @@ Test(live_topic, it_is_not_removed_as_a_producer)
                  FAULT_PRODUCER_STAYS);
     cr_assert_eq(hub_producer(fixture.hub, text_of("@orders"), hub_fixture_copy_view, &view, &fault),
                  FAULT_NONE);
-    live_topic_remove(topic);
+    live_topic_remove(topic, 1);
     hub_fixture_close(&fixture);
 }
 
-/* A publisher that has found it may hold it for longer than the hub has it. */
-Test(live_topic, what_is_delivered_after_its_removal_reaches_nobody)
+/* A publisher that has found it may hold it for longer than the hub has it. What was confirmed to
+ * it is reported. */
+Test(live_topic, what_is_delivered_after_its_removal_reaches_nobody_and_is_trimmed_for_all)
 {
     struct hub_fixture fixture;
     struct consumer consumer;
@@ -108,9 +114,12 @@ Test(live_topic, what_is_delivered_after_its_removal_reaches_nobody)
     hub_fixture_open(&fixture);
     consumer_join(&consumer, &fixture, subscription_params_of(NULL));
     topic = live_topic_retain(topic_add(&fixture, "orders", 1));
-    live_topic_remove(topic);
     commit(topic, 1, 0, 1);
-    cr_assert_str_eq(consumer_read(&consumer), "@orders is REMOVED\n");
+    add(topic, 3, 0, 2);
+    live_topic_remove(topic, 5);
+    cr_assert(!live_topic_deliver(topic));
+    cr_assert_str_eq(consumer_read(&consumer),
+                     "lost @orders 3 2-4 TRIMMED, @orders 1-1, @orders is REMOVED\n");
     live_topic_release(topic);
     consumer_leave(&consumer);
     hub_fixture_close(&fixture);
@@ -125,5 +134,5 @@ Test(live_topic, a_hub_that_ends_first_leaves_the_reference_to_its_owner)
     topic = topic_add(&fixture, "orders", 1);
     hub_fixture_close(&fixture);
     cr_assert(!topic->producer.named);
-    live_topic_remove(topic);
+    live_topic_remove(topic, 1);
 }

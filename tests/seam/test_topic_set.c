@@ -97,6 +97,7 @@ static enum topic_outcome carry_out(struct topic_change *wanted)
         topic->settings = wanted->settings;
     else
         topic->id = 0;
+    wanted->next_seq = topic ? topic->next_seq : 0;
     wanted->id = wanted->verb == TOPIC_CREATE ? backend.last_id : 0;
     return TOPIC_DONE;
 }
@@ -266,6 +267,7 @@ Test(topic_set, changes_of_one_name_wait_for_each_other_and_those_of_another_do_
     cr_assert_eq(backend.waiting_count, 2);
     answer(TOPIC_DONE);
     cr_assert_eq(create.done, 1);
+    stored(text_of("a"))->next_seq = 6; /* somebody appends after the deletion was asked for */
     answer(TOPIC_DONE);
     cr_assert_eq(other.done, 1);
     cr_assert_eq(delete.done, 0);
@@ -273,6 +275,7 @@ Test(topic_set, changes_of_one_name_wait_for_each_other_and_those_of_another_do_
     answer(TOPIC_DONE);
     cr_assert_eq(delete.done + again.done, 2);
     cr_assert_eq(delete.change.info.settings.max_events, 1);
+    cr_assert_eq(delete.change.info.next_seq, 6);
     cr_assert_eq(again.change.info.settings.max_events, 2);
     cr_assert_gt(again.change.info.incarnation, create.change.info.incarnation);
 }

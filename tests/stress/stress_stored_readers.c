@@ -316,7 +316,7 @@ static void close_all(pthread_t *readers)
         hub_unsubscribe(takers[i].subscription, FAULT_NONE);
         chan_release(takers[i].chan);
     }
-    live_topic_remove(all.topic);
+    live_topic_remove(all.topic, all.next_seq);
     pthread_mutex_lock(&all.lock);
     all.is_closed = true;
     pthread_cond_broadcast(&all.changed);

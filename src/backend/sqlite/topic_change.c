@@ -57,8 +57,13 @@ static enum db_result update(struct store *store, struct topic_change *change, s
     return topic_update(&store->database, topic);
 }
 
-static enum db_result delete (struct store *store, struct stored_topic *topic) {
-    log_touch(&store->log, topic); const enum db_result result = log_flush(store, topic);
+static enum db_result delete_topic(struct store *store, struct topic_change *change,
+                                   struct stored_topic *topic)
+{
+    log_touch(&store->log, topic);
+    const enum db_result result = log_flush(store, topic);
+
+    change->next_seq = topic->next.next_seq;
     topic->is_deleted = true;
     return result == DB_OK ? topic_update(&store->database, topic) : result;
 }
@@ -93,7 +98,7 @@ static enum db_result carry_out(struct store *store, struct topic_work *work)
     case TOPIC_UPDATE:
         return update(store, change, topic);
     case TOPIC_DELETE:
-        return delete (store, topic);
+        return delete_topic(store, change, topic);
     }
     return DB_OK;
 }

@@ -56,7 +56,9 @@ Test(topics, names_are_unique_and_ids_are_never_used_again)
     cr_assert_eq(change.outcome, TOPIC_EXISTS);
     cr_assert_eq(change.id, first);
     cr_assert_eq(append(&fixture, first, 'a', 0, 1, 3), TOPIC_DONE);
-    cr_assert_eq(change_topic(&fixture, TOPIC_DELETE, "orders", no_bounds).outcome, TOPIC_DONE);
+    change = change_topic(&fixture, TOPIC_DELETE, "orders", no_bounds);
+    cr_assert_eq(change.outcome, TOPIC_DONE);
+    cr_assert_eq(change.next_seq, 4);
     cr_assert_eq(change_topic(&fixture, TOPIC_DELETE, "orders", no_bounds).outcome, TOPIC_NOT_FOUND);
     cr_assert_eq(append(&fixture, first, 'a', 0, 4, 1), TOPIC_NOT_FOUND);
     cr_assert_str_eq(topic_text(&fixture, first), "outcome 1");
