@@ -34,6 +34,18 @@ void progress_write_token(struct progress *progress, struct subscription *subscr
     progress->moved = progress->due = false;
 }
 
+void closing_write(struct progress *progress, struct subscription *subscription, enum closing reason,
+                   int64_t deadline_ns, struct buf *block)
+{
+    const int64_t deadline_wall_ns = clock_wall_ns() + deadline_ns - clock_mono_ns();
+    OWNED(buf_fini) struct buf body = {0};
+
+    field_varint(&body, PB_CLOSING_REASON, reason);
+    field_fixed64(&body, PB_CLOSING_DEADLINE_UNIX_NANO, (uint64_t)deadline_wall_ns);
+    progress_write_token(progress, subscription, PB_CLOSING_RESUME_TOKEN, &body);
+    field_message(block, PB_EVENT_BATCH_CLOSING, &body);
+}
+
 /* Writes a token if a small one has space for every source. */
 static bool write_small_token(struct progress *progress, struct subscription *subscription, uint32_t field,
                               struct buf *block)

@@ -8,9 +8,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
+#include "hub/subscription_port.h"
+
 struct buf;
 struct chan;
 struct subscription;
+
+/* The shortest time between two Progress. */
+#define PROGRESS_EVERY_NS NS_PER_S
 
 /* A zeroed one with `interval_ns` set is ready for use. */
 struct progress {
@@ -36,5 +42,9 @@ void progress_write(struct progress *progress, struct subscription *subscription
 /* Appends a full token as this field: every source, as far as 64 KiB go. */
 void progress_write_token(struct progress *progress, struct subscription *subscription, uint32_t field,
                           struct buf *block);
+
+/* Appends a Closing as a field of an EventBatch, with a full token. */
+void closing_write(struct progress *progress, struct subscription *subscription, enum closing reason,
+                   int64_t deadline_ns, struct buf *block);
 
 #endif

@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/fsm.h"
 #include "event/field_write.h"
 #include "flow/chan_stats.h"
@@ -29,9 +28,6 @@
 #include "server/rpc/services.h"
 #include "server/rpc/subscriber.h"
 #include "tributary/v1/subscriber.pb-c.h"
-
-/* The shortest time between two Progress. */
-#define PROGRESS_EVERY_NS NS_PER_S
 
 static const struct fsm machine = {
     .name = "subscriber",
@@ -138,6 +134,14 @@ static void marked(void *ctx, uint32_t mark, struct buf *block)
     progress_token_due(&subscriber->progress);
 }
 
+static void write_closing(void *ctx, struct buf *block)
+{
+    struct subscriber *subscriber = ctx;
+
+    closing_write(&subscriber->progress, subscriber->subscription, subscriber->closing,
+                  subscriber->closing_deadline_ns, block);
+}
+
 static void on_limit(void *ctx)
 {
     const struct fault none = {.reason = FAULT_NONE};
@@ -150,24 +154,17 @@ static void on_not_reading(void *ctx, const struct fault *fault)
     finish(ctx, fault);
 }
 
-static const struct sender_port sender_port = {
-    .progress = progress, .marked = marked, .not_reading = on_not_reading, .limit = on_limit, .ended = ended};
+static const struct sender_port sender_port = {progress,       write_closing, marked,
+                                               on_not_reading, on_limit,      ended};
 
 static void on_closing(struct task *task)
 {
     struct subscriber *subscriber = container_of(task, struct subscriber, closing_notice);
-    OWNED(buf_fini) struct buf body = {0};
-    OWNED(buf_fini) struct buf block = {0};
-    int64_t deadline_ns = clock_wall_ns() + subscriber->closing_deadline_ns - clock_mono_ns();
 
     if (subscriber->state != SUBSCRIBER_LIVE || subscriber->ending)
         return;
     subscriber->closing_known = true;
-    field_varint(&body, PB_CLOSING_REASON, subscriber->closing);
-    field_fixed64(&body, PB_CLOSING_DEADLINE_UNIX_NANO, (uint64_t)deadline_ns);
-    progress_write_token(&subscriber->progress, subscriber->subscription, PB_CLOSING_RESUME_TOKEN, &body);
-    field_message(&block, PB_EVENT_BATCH_CLOSING, &body);
-    sender_add_note(subscriber->sender, &block);
+    sender_add_closing(subscriber->sender);
 }
 
 /* Loop. */

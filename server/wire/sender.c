@@ -57,7 +57,6 @@ static bool gather_notes(struct sender *sender, enum chan_state state, int64_t n
     struct buf *notes = &sender->notes;
     uint32_t lost = chan_losses(sender->chan, MAX_NOTES, write_lost, notes);
     uint32_t catches = chan_catches(sender->chan, MAX_NOTES, write_catch, notes);
-
     bool last = is_last(sender, state, more || lost == MAX_NOTES || catches >= MAX_NOTES);
 
     sender->moved = sender->moved || lost > 0 || sender->batch.count > 0;
@@ -69,6 +68,9 @@ static bool gather_notes(struct sender *sender, enum chan_state state, int64_t n
         sender->moved = false;
         sender->mark = false;
     }
+    if (sender->closing)
+        sender->port->closing(sender->ctx, notes);
+    sender->closing = false;
     /* States come after the positions: a closed feed is freed once its last state is reported. */
     uint32_t states =
         chan_states(sender->chan, MAX_NOTES, sender->settings.states ? write_state : NULL, notes);
@@ -156,8 +158,7 @@ static bool send_message(struct sender *sender, enum chan_state state, int64_t n
         return false;
     event_rate_add(&sender->rate, sender->batch.events, sender->settings.linger_ns, now_ns);
     sender->socket.sent += sender->notes.size + sender->batch.bytes;
-    bool sent = batch_send(sender->call, &sender->notes, &sender->batch);
-    if (!sent) {
+    if (!batch_send(sender->call, &sender->notes, &sender->batch)) {
         struct fault fault;
         chan_lost(sender->chan, &sender->batch, LOSS_CONSUMER_GONE);
         fault_set(&fault, FAULT_MEMORY_BUDGET, "", "");
@@ -205,7 +206,7 @@ static void check_credit(const struct sender *sender, int64_t now_ns)
  * high, the messages that are saved cost more than all else. */
 static bool lingers(const struct sender *sender, int64_t now_ns)
 {
-    if (!wire_busy(sender->thread) || sender->notes.size > 0 || sender->settings.sorts)
+    if (!wire_busy(sender->thread) || sender->notes.size > 0 || sender->closing || sender->settings.sorts)
         return false;
     if (!cq_is_behind(sender->cq) && !sender->rate.is_high)
         return false;
@@ -393,6 +394,12 @@ void sender_begin(struct sender *sender, struct chan *chan)
 void sender_add_note(struct sender *sender, struct buf *note)
 {
     buf_bytes(&sender->notes, note->data, note->size);
+    cq_add_post_poll_hook(sender->cq, &sender->decide_hook);
+}
+
+void sender_add_closing(struct sender *sender)
+{
+    sender->closing = true;
     cq_add_post_poll_hook(sender->cq, &sender->decide_hook);
 }
 

@@ -27,6 +27,9 @@ struct sender_port {
      * dequeued, so that positions and totals belong to it. `last`: the stream ends with the message
      * that is being gathered. It is called with `last` at most once. */
     void (*progress)(void *ctx, struct chan *chan, bool last, struct buf *note);
+    /* Append the Closing that sender_add_closing() asked for. Called after progress(), so its token
+     * is that of the whole message. */
+    void (*closing)(void *ctx, struct buf *note);
     /* The channel passed a mark: append the note that the mark stands for. progress() follows for
      * the same message. */
     void (*marked)(void *ctx, uint32_t mark, struct buf *note);
@@ -37,7 +40,7 @@ struct sender_port {
     void (*limit)(void *ctx);
     /* The channel has ended, and all of it was sent or accounted for: finish the call and return
      * true. Return false when the reason for the end has not arrived yet: the sender then calls
-     * ended() again after the next sender_add_note(). */
+     * ended() again after the next sender_add_note() or sender_add_closing(). */
     bool (*ended)(void *ctx, enum chan_state how);
 };
 
@@ -55,8 +58,10 @@ void sender_credit(struct sender *sender, uint64_t events, uint64_t bytes);
 void sender_end_credit(struct sender *sender);
 /* Starts sending. Takes a reference of its own to the channel. */
 void sender_begin(struct sender *sender, struct chan *chan);
-/* Adds a note (Started, Closing, ...) to the next message. Copies it. */
+/* Adds a note (Started, AckResult, ...) to the next message. Copies it. */
 void sender_add_note(struct sender *sender, struct buf *note);
+/* The next message has a Closing: see struct sender_port. */
+void sender_add_closing(struct sender *sender);
 size_t sender_backlog(const struct sender *sender); /* bytes of notes that wait for the next message */
 void sender_sent(struct sender *sender, bool ok);   /* call it from the call's sent() */
 /* The call was finished. Nothing more is sent. What is in flight counts by how its write ends. */

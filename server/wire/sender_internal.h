@@ -37,6 +37,7 @@ struct sender {
     bool in_flight;
     bool moved;    /* a batch, a loss or a state was sent since the last Progress */
     bool mark;     /* a mark was written, and no Progress since */
+    bool closing;  /* the next message has a Closing */
     bool finished; /* the last Progress of the stream was written */
     bool stopped, ended;
     struct credit credit;

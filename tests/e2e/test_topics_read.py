@@ -99,6 +99,24 @@ class Reading(TopicsCase):
                 self.kill_and_start()
         self.assertEqual(read, list(range(1, 501)))
 
+    def test_the_last_token_stands_behind_the_last_event(self):
+        self.publish(1, 3000)
+        tokens = []
+
+        def keep_token(batch):
+            for note in (batch.progress, batch.closing):
+                if note.resume_token:
+                    tokens.append(note.resume_token)
+
+        for _ in range(30):
+            request = subscribe_request(
+                start=v1.Start(earliest={}), end_when=CAUGHT_UP, max_events=50, max_batch_events=7
+            )
+            consumer = Consumer(self.channel(), request, on_batch=keep_token)
+            self.assertIsNone(consumer.wait_end())
+            self.assertEqual(len(consumer.received.numbers("@orders")), 3000)
+            self.assertEqual(self.all_from(v1.Start(resume=tokens[-1])), [])
+
     def test_a_topic_that_is_deleted_ends_for_its_consumers(self):
         self.publish(1, 3)
         consumer = self.consumer(start=v1.Start(earliest={}))

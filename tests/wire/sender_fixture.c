@@ -43,6 +43,18 @@ static void progress(void *ctx, struct chan *chan, bool last, struct buf *note)
     fixture->progress++;
 }
 
+/* Its deadline says how many events have left the channel. */
+static void closing(void *ctx, struct buf *note)
+{
+    struct sender_fixture *fixture = ctx;
+    OWNED(buf_fini) struct buf body = {0};
+    struct chan_condition now;
+
+    chan_condition(fixture->chan, &now);
+    field_fixed64(&body, 2, now.stats.delivered.events + now.in_flight.events);
+    field_bytes_always(note, 5, (struct bytes){body.data, body.size});
+}
+
 static bool ended(void *ctx, enum chan_state how)
 {
     struct sender_fixture *fixture = ctx;
@@ -76,7 +88,7 @@ static void not_reading(void *ctx, const struct fault *fault)
 }
 
 static const struct sender_port port = {
-    .progress = progress, .not_reading = not_reading, .limit = limit, .ended = ended};
+    .progress = progress, .closing = closing, .not_reading = not_reading, .limit = limit, .ended = ended};
 
 static void opened(struct call *call, void *ctx)
 {
@@ -322,7 +334,9 @@ const char *sender_fixture_read(struct sender_fixture *fixture)
         add_text(fixture, "%s is %d", batch->producers[i]->source, (int)batch->producers[i]->state);
     if (batch->progress)
         add_text(fixture, "progress %llu", (unsigned long long)batch->progress->delivered);
-    if (batch->closing)
+    if (batch->closing && batch->closing->deadline_unix_nano > 0)
+        add_text(fixture, "closing %llu", (unsigned long long)batch->closing->deadline_unix_nano);
+    else if (batch->closing)
         add_text(fixture, "closing");
     tributary__v1__event_batch__free_unpacked(batch, NULL);
     return fixture->text;

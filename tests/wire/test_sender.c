@@ -246,6 +246,27 @@ Test(sender, a_note_waits_for_the_message_in_flight)
     cr_assert_str_eq(sender_fixture_read(&fixture), "a2; closing");
 }
 
+static void act_send_closing(void *ctx)
+{
+    (void)ctx;
+    sender_add_closing(fixture.sender);
+}
+
+Test(sender, a_closing_counts_the_events_of_its_message)
+{
+    sender_fixture_open(&fixture, NULL, 1);
+    sender_fixture_subscribe(&fixture);
+    cr_assert_str_eq(sender_fixture_read(&fixture), "started");
+    sender_fixture_fill_window(&fixture);
+    wire_fixture_run(&fixture.wire, act_send_closing, NULL);
+    cr_assert_eq(sender_fixture_put(&fixture, 0, 3, 1), ERR_OK);
+    cr_assert_str_eq(sender_fixture_read(&fixture), "a1");
+    cr_assert_str_eq(sender_fixture_read(&fixture), "a2-4; closing 4");
+    sender_fixture_wait_sent(&fixture);
+    wire_fixture_run(&fixture.wire, act_send_closing, NULL);
+    cr_assert_str_eq(sender_fixture_read(&fixture), "closing 4", "it needs no events");
+}
+
 Test(sender, thousands_of_chunks_arrive_whole_and_in_order)
 {
     uint64_t seen[2] = {0}, first, last;
