@@ -171,7 +171,7 @@ Test(store_refusals, tables_that_are_not_ours)
                 "DROP TABLE notes; CREATE TRIGGER t AFTER INSERT ON record BEGIN DELETE FROM record; END");
     expect_refusal("store.db", "'t' is not as version 3");
     fixture_sql(&fixture, "DROP TRIGGER t; ALTER TABLE record ADD COLUMN more ANY");
-    expect_refusal("store.db", "'record' is not as version 2");
+    expect_refusal("store.db", "'record' is not as version 3");
 }
 
 Test(store_refusals, a_table_that_is_missing_and_meta_that_is_not_ours)
