@@ -153,18 +153,37 @@ static void offer(struct intake *intake)
     call_unhold(intake->call);
 }
 
-/* Wire thread, back from the loop. */
-static void on_opened(struct task *task)
+/* `fault`: why there is no inlet. */
+static void offer_opened(struct intake *intake, const struct fault *fault)
 {
-    struct intake *intake = container_of(task, struct intake, task);
-    struct call *call = intake->call;
-
     if (intake->inlet) {
         offer(intake);
-    } else {
-        chunk_release(intake->chunk);
-        intake->chunk = NULL;
-        finish(intake, intake->fault.reason);
+        return;
+    }
+    chunk_release(intake->chunk);
+    intake->chunk = NULL;
+    intake->fault = *fault;
+    finish(intake, fault->reason);
+}
+
+/* Wire thread, back from the loop. The offer may begin another opening. */
+static void on_opened(struct task *task)
+{
+    struct intake *intake = container_of(task, struct intake, opening.task);
+    struct call *call = intake->call;
+    const struct intake_opening opened = intake->opening;
+
+    intake->opening.is_pending = false;
+    intake->opening.for_chunk = false;
+    intake->opening.for_message = false;
+    intake->inlet = opened.inlet;
+    if (opened.for_chunk)
+        offer_opened(intake, &opened.fault);
+    if (opened.for_message) {
+        if (!opened.inlet)
+            intake->fault = opened.fault;
+        intake->is_preparing = false;
+        intake->port->prepared(intake, opened.inlet ? FAULT_NONE : opened.fault.reason);
     }
     call_unhold(call);
 }
@@ -172,29 +191,49 @@ static void on_opened(struct task *task)
 /* Loop. */
 static void open_inlet(struct task *task)
 {
-    struct intake *intake = container_of(task, struct intake, task);
+    struct intake *intake = container_of(task, struct intake, opening.task);
     struct bytes name = {intake->name, intake->name_size};
 
     if (hub_inlet_open(intake->rpc->hub, name, call_peer(intake->call), call_peer_key(intake->call),
-                       &intake->inlet, &intake->fault))
-        intake->inlet = NULL;
-    intake->task.run = on_opened;
-    cq_post(call_cq(intake->call), &intake->task);
+                       &intake->opening.inlet, &intake->opening.fault))
+        intake->opening.inlet = NULL;
+    intake->opening.task.run = on_opened;
+    cq_post(call_cq(intake->call), &intake->opening.task);
+}
+
+/* Returns false where the loop must make it first. At most one opening is under way. */
+static bool find_inlet(struct intake *intake)
+{
+    struct bytes name = {intake->name, intake->name_size};
+
+    if (intake->opening.is_pending)
+        return false;
+    if (!intake->inlet)
+        intake->inlet = hub_inlet_find(intake->rpc->hub, name, call_peer(intake->call));
+    if (intake->inlet)
+        return true;
+    intake->opening.is_pending = true;
+    call_hold(intake->call);
+    intake->opening.task.run = open_inlet;
+    loop_post(intake->rpc->loop, &intake->opening.task);
+    return false;
 }
 
 static void find_inlet_and_offer(struct intake *intake)
 {
-    struct bytes name = {intake->name, intake->name_size};
-
-    if (!intake->inlet)
-        intake->inlet = hub_inlet_find(intake->rpc->hub, name, call_peer(intake->call));
-    if (intake->inlet) {
+    if (find_inlet(intake))
         offer(intake);
-        return;
-    }
-    call_hold(intake->call);
-    intake->task.run = open_inlet;
-    loop_post(intake->rpc->loop, &intake->task);
+    else
+        intake->opening.for_chunk = true;
+}
+
+bool intake_find_inlet(struct intake *intake)
+{
+    if (find_inlet(intake))
+        return true;
+    intake->opening.for_message = true;
+    intake->is_preparing = true;
+    return false;
 }
 
 void intake_init(struct intake *intake, struct rpc *rpc, struct call *call, const struct intake_port *port)

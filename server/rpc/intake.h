@@ -36,6 +36,15 @@ struct intake_port {
     void (*prepared)(struct intake *intake, enum fault_reason reason);
 };
 
+/* The loop makes the producer. Of its own, since meanwhile a chunk may be offered. */
+struct intake_opening {
+    struct task task;
+    struct inlet *inlet; /* written by the loop, as is `fault`; NULL: refused */
+    struct fault fault;
+    bool is_pending;
+    bool for_chunk, for_message; /* intake->chunk waits for it; prepared() follows */
+};
+
 /* The intake of one call. Embedded in the struct that the call owns. */
 struct intake {
     struct rpc *rpc;
@@ -56,7 +65,8 @@ struct intake {
     bool offering;      /* the last chunk is offered or parked: done() follows */
     uint32_t name_size;
     uint8_t name[256]; /* of the producer; set by the first message with events */
-    struct task task;
+    struct intake_opening opening;
+    struct task task; /* the offer that was parked is over */
     struct put_waiter waiter;
 };
 
@@ -125,6 +135,8 @@ MUST_CHECK enum fault_reason intake_store(struct intake *intake, const struct sc
 
 /* For intake_stored.c: offers intake->chunk, with done(). */
 void intake_offer_chunk(struct intake *intake);
+/* For intake_stored.c. False: the loop makes the producer first, and prepared() follows. */
+bool intake_find_inlet(struct intake *intake);
 
 /* Makes a chunk of a message from the result of its scan, which must be of message_bytes(). It
  * keeps the message's memory where it can, and copies where the events are not contiguous.

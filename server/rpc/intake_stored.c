@@ -85,45 +85,6 @@ static enum fault_reason make_topic(struct intake *intake, struct bytes name)
     return FAULT_NONE;
 }
 
-static void on_opened(struct task *task)
-{
-    struct intake *intake = container_of(task, struct intake, task);
-
-    finish_preparing(intake, intake->inlet ? FAULT_NONE : intake->fault.reason);
-}
-
-/* Loop. */
-static void open_inlet(struct task *task)
-{
-    struct intake *intake = container_of(task, struct intake, task);
-    struct bytes name = {intake->name, intake->name_size};
-
-    if (hub_inlet_open(intake->rpc->hub, name, call_peer(intake->call), call_peer_key(intake->call),
-                       &intake->inlet, &intake->fault))
-        intake->inlet = NULL;
-    intake->task.run = on_opened;
-    cq_post(call_cq(intake->call), &intake->task);
-}
-
-/* The producer is known: its name is the origin of what it stores. Returns false where the loop
- * must make it first. */
-static bool find_inlet(struct intake *intake)
-{
-    struct bytes name = {intake->name, intake->name_size};
-
-    if (intake->origin)
-        return true;
-    if (!intake->inlet)
-        intake->inlet = hub_inlet_find(intake->rpc->hub, name, call_peer(intake->call));
-    if (intake->inlet)
-        return true;
-    intake->is_preparing = true;
-    call_hold(intake->call);
-    intake->task.run = open_inlet;
-    loop_post(intake->rpc->loop, &intake->task);
-    return false;
-}
-
 /* ---- the pipeline ---- */
 
 static void on_offered(struct intake *intake, enum fault_reason reason)
@@ -237,7 +198,7 @@ enum intake_kind intake_sort(struct intake *intake, struct scanned_message *scan
         return refuse(intake, plan);
     if (plan->sort.topic_count == 0)
         return INTAKE_LIVE;
-    if (!find_inlet(intake)) {
+    if (!intake->origin && !intake_find_inlet(intake)) { /* its name is the origin of what it stores */
         stored_sort_fini(&plan->sort);
         return INTAKE_WAITS;
     }

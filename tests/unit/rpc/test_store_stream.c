@@ -5,6 +5,7 @@
 #include "base/counters.h"
 #include "lib/events.h"
 #include "rpc_fixture.h"
+#include "seam/fake_session.h"
 #include "topic/topics.h"
 
 /* A store with two topics, whose appends wait for the test. */
@@ -91,8 +92,8 @@ static void close_stream(struct rpc_fixture *fixture, enum fault_reason status)
     cr_expect_eq(count_get(COUNT_LIVE_CHUNKS), 0);
 }
 
-/* One message: each letter is an event of this topic. */
-static void publish_topics(struct rpc_fixture *fixture, const char *letters, int confirm)
+/* One message arrives: each letter is an event of this topic. */
+static void receive_topics(struct rpc_fixture *fixture, const char *letters, int confirm)
 {
     struct buf message = {0};
 
@@ -103,6 +104,11 @@ static void publish_topics(struct rpc_fixture *fixture, const char *letters, int
         buf_bytes(&message, field, sizeof(field));
     }
     rpc_fixture_publish_bytes(fixture, &message);
+}
+
+static void publish_topics(struct rpc_fixture *fixture, const char *letters, int confirm)
+{
+    receive_topics(fixture, letters, confirm);
     rpc_fixture_run(fixture);
 }
 
@@ -241,4 +247,56 @@ Test(store_stream, a_store_that_ends_is_a_server_that_drains)
     rpc_fixture_run(&fixture);
     cr_expect_eq(fixture.confirmed, 2);
     close_stream(&fixture, FAULT_DRAINING);
+}
+
+/* A session takes the producer's name while two batches are in the store. The live event of the
+ * first one finds that out. The next message, and the live event of the second batch, then ask for
+ * the producer before the loop has answered either. */
+static void lose_the_name(struct rpc_fixture *fixture, struct fake_session *session)
+{
+    open_stream(fixture);
+    publish_topics(fixture, "xa", 0);
+    publish_topics(fixture, "ya", 0);
+    fake_session_join(session, &fixture->hub_fixture, fake_session_params("web", SESSION_SHARED));
+    answer(TOPIC_DONE);
+    rpc_fixture_run(fixture);
+    cr_expect_eq(fixture->confirmed, 2, "its stored event is confirmed");
+    receive_topics(fixture, "a", 0);
+    answer(TOPIC_DONE);
+    rpc_fixture_poll(fixture);
+    cr_expect_eq(store.count, 0, "the message waits for its producer");
+}
+
+Test(store_stream, a_message_and_a_batch_may_both_wait_for_the_producer)
+{
+    struct rpc_fixture fixture;
+    struct fake_session session = {.session = NULL};
+    const int64_t lost = count_get(COUNT_EVENTS_ACCEPTED_LOST);
+
+    lose_the_name(&fixture, &session);
+    fake_session_leave(&session, FAULT_NONE);
+    rpc_fixture_run(&fixture);
+    cr_expect_eq(fixture.confirmed, 3);
+    cr_expect_eq(fixture.last_sequence, 1, "the live event, of a new producer");
+    cr_expect_eq(count_get(COUNT_EVENTS_ACCEPTED_LOST) - lost, 1, "that of the first batch");
+    answer(TOPIC_DONE);
+    fake_session_fini(&session);
+    close_stream(&fixture, FAULT_NONE);
+    cr_expect_eq(fixture.confirmed, 4);
+    cr_expect_str_eq(fixture.refused, "");
+}
+
+Test(store_stream, a_message_and_a_batch_may_both_find_the_name_taken)
+{
+    struct rpc_fixture fixture;
+    struct fake_session session = {.session = NULL};
+    const int64_t lost = count_get(COUNT_EVENTS_ACCEPTED_LOST);
+
+    lose_the_name(&fixture, &session);
+    rpc_fixture_run(&fixture);
+    cr_expect_eq(fixture.confirmed, 4);
+    cr_expect_str_eq(fixture.refused, "4 NAME_TAKEN");
+    cr_expect_eq(count_get(COUNT_EVENTS_ACCEPTED_LOST) - lost, 2);
+    fake_session_fini(&session);
+    close_stream(&fixture, FAULT_NONE);
 }
