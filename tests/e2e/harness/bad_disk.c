@@ -1,5 +1,5 @@
-/* bad_disk.c - preloaded into a daemon: its syncs wait while the file $BAD_DISK.wait exists, and
- * fail while $BAD_DISK.fail exists. */
+/* bad_disk.c - preloaded into a daemon: its syncs wait while the file $BAD_DISK.wait exists, last
+ * for 20 ms while $BAD_DISK.slow exists, and fail while $BAD_DISK.fail exists. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +18,8 @@ static int sync_badly(void)
 {
     while (is_there("wait"))
         usleep(1000);
+    if (is_there("slow"))
+        usleep(20000);
     if (!is_there("fail"))
         return 0; /* no test cuts the power */
     errno = EIO;

@@ -1,4 +1,4 @@
-"""A disk whose syncs wait or fail when the test says so."""
+"""A disk whose syncs wait, are slow or fail when the test says so."""
 import contextlib
 import os
 import pathlib
@@ -39,7 +39,7 @@ class OnBadDisk:
 
     @contextlib.contextmanager
     def disk_that(self, does):
-        """`does`: "wait" or "fail". It does so until the end of the block, or until the path is gone."""
+        """`does`: "wait", "slow" or "fail", until the end of the block, or until the path is gone."""
         path = pathlib.Path(f"{self.disk}.{does}")
         path.touch()
         try:
