@@ -15,7 +15,6 @@
 #include "base/budget.h"
 #include "base/list.h"
 #include "event/chunk_origin.h"
-#include "event/chunk_origin.h"
 #include "event/peek.h"
 #include "route/data_path.h"
 #include "route/route_put.h"
@@ -176,7 +175,6 @@ static bool wanted(const struct route *route, const struct chunk *chunk, uint32_
     if (route->part.answer == FILTER_ALL)
         return true;
     event_peek(chunk_range(chunk, event, event + 1), &view, &headers);
-    view.origin = chunk_origin(chunk);
     view.origin = chunk_origin(chunk);
     return filter_event(route->filter, &route->part, &view);
 }
