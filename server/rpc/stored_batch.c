@@ -207,6 +207,7 @@ static void note_part(struct stored_batch *batch, const struct topic_part *part)
     struct stored_group *group = group_of(batch, part);
 
     group->committed.first += part->run.count - part->stored;
+    group->committed.expires |= part->expires;
     if (part->stored == 0)
         return;
     if (group->first_seq == 0)

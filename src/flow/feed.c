@@ -108,6 +108,23 @@ void feed_trimmed(struct chan *chan, struct feed *feed, uint64_t first, uint64_t
     chan_leave(chan);
 }
 
+enum err feed_expired(struct chan *chan, struct feed *feed, struct chunk *chunk, uint32_t first,
+                      uint32_t last)
+{
+    const struct range range = {chunk, feed, first, last, 0};
+    SCRATCH struct deferred deferred;
+    bool is_open;
+
+    chan_enter(chan, &deferred);
+    is_open = chan->state == CHAN_OPEN;
+    if (is_open) {
+        feed->routed = MAX_OF(feed->routed, chunk_sequence(chunk, last - 1));
+        chan_refuse(chan, &range, LOSS_EXPIRED);
+    }
+    chan_leave(chan);
+    return is_open ? ERR_OK : ERR_CLOSED;
+}
+
 struct unreported feed_source_loss(const struct source_loss *loss)
 {
     return (struct unreported){.count = loss->count,

@@ -69,6 +69,12 @@ void feed_gap(struct chan *chan, struct feed *feed, uint64_t first, uint64_t las
  * them the consumer wanted. */
 void feed_trimmed(struct chan *chan, struct feed *feed, uint64_t first, uint64_t last, bool count_unknown);
 
+/* Counts events [first, last) of the chunk as accepted and dropped (EXPIRED): their time had passed
+ * before the source would have put them. It comes in the order of the puts to this feed.
+ *   ERR_CLOSED  as that of chan_put() */
+MUST_CHECK enum err feed_expired(struct chan *chan, struct feed *feed, struct chunk *chunk, uint32_t first,
+                                 uint32_t last);
+
 /* Adds events that were lost before the source put them. They are reported, and are in no total.
  * Does nothing where the channel accepts nothing. */
 void feed_lost_upstream(struct chan *chan, struct feed *feed, const struct source_loss *loss);

@@ -22,6 +22,8 @@ static void read_marks(struct bytes content, struct event_marks *marks)
             marks->id = field.bytes;
         else if (field.number == PB_EVENT_DELIVER_AFTER_UNIX_NANO && field.type == WIRE_FIXED64)
             marks->deliver_wall_ns = (int64_t)MIN_OF(field.value, (uint64_t)INT64_MAX);
+        else if (field.number == PB_EVENT_EXPIRES_UNIX_NANO && field.type == WIRE_FIXED64)
+            marks->expires_wall_ns = (int64_t)MIN_OF(field.value, (uint64_t)INT64_MAX);
     }
 }
 
@@ -45,6 +47,7 @@ struct events_delayed events_delayed(struct bytes events, int64_t now_wall_ns)
 
     while (event_marks_next(&events, &marks)) {
         delayed.all++;
+        delayed.expires |= marks.expires_wall_ns > 0;
         if (marks.deliver_wall_ns <= now_wall_ns)
             continue;
         delayed.count++;

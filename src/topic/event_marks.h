@@ -1,4 +1,4 @@
-/* event_marks.h - what of an event counts for a topic: its id, and when it is due.
+/* event_marks.h - what of an event counts for a topic: its id, when it is due, and when it expires.
  *
  * Threads: any; values. */
 #ifndef TRIBUTARY_TOPIC_EVENT_MARKS_H
@@ -12,6 +12,7 @@ struct event_marks {
     struct bytes event;      /* with tag and length */
     struct bytes id;         /* empty: it has none */
     int64_t deliver_wall_ns; /* 0: it has none; INT64_MAX: later than any clock */
+    int64_t expires_wall_ns; /* 0: never */
 };
 
 /* Reads the first of events that were accepted by framing_scan(), and moves *events behind it.
@@ -23,6 +24,7 @@ struct events_delayed {
     uint32_t count;
     size_t bytes;
     uint32_t all; /* events */
+    bool expires; /* one of them does at some time */
     bool is_malformed;
 };
 struct events_delayed events_delayed(struct bytes events, int64_t now_wall_ns);

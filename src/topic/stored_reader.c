@@ -21,6 +21,7 @@
 #include "route/inlet.h"
 #include "route/resume.h"
 #include "route/resume_point.h"
+#include "topic/expiry.h"
 #include "topic/stored_reader_internal.h"
 
 #define RETRY_NS (100 * NS_PER_MS)
@@ -99,11 +100,22 @@ void stored_reader_stand_back(struct stored_reader *reader, uint64_t position, e
     feed_fell_behind(route->chan, route->feed, position + 1);
 }
 
+static enum err put_run(struct route *route, struct chunk *chunk, uint32_t first, uint32_t last)
+{
+    struct stored_reader *reader = container_of(route, struct stored_reader, base.route);
+    const enum err err = chan_put(route->chan, route->feed, chunk, first, last, NULL);
+    if (err == ERR_AGAIN) {
+        stored_reader_stand_back(reader, chunk_sequence(chunk, last - 1), STORED_PAUSED);
+        if (stored_reader_may_go_on(reader))
+            stored_reader_want(reader);
+    }
+    return err;
+}
+
 /* Under the inlet's lock. */
 static enum err put(struct route *route, struct chunk *chunk, uint32_t first, uint32_t last)
 {
     struct stored_reader *reader = container_of(route, struct stored_reader, base.route);
-    enum err err;
 
     if (reader->state != STORED_TAIL)
         return ERR_CLOSED;
@@ -111,13 +123,10 @@ static enum err put(struct route *route, struct chunk *chunk, uint32_t first, ui
         first++;
     if (first == last)
         return ERR_CLOSED;
-    err = chan_put(route->chan, route->feed, chunk, first, last, NULL);
-    if (err == ERR_AGAIN) {
-        stored_reader_stand_back(reader, chunk_sequence(chunk, last - 1), STORED_PAUSED);
-        if (stored_reader_may_go_on(reader))
-            stored_reader_want(reader);
-    }
-    return err;
+    if (chunk_sequence(chunk, first) >
+        atomic_load_explicit(&reader->topic->tail.last_expiring, memory_order_relaxed))
+        return put_run(route, chunk, first, last);
+    return expiry_put(route, chunk, first, last, put_run);
 }
 
 void stored_readers_hole(struct inlet *inlet)

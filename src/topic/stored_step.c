@@ -13,6 +13,7 @@
 #include "flow/feed.h"
 #include "flow/feed_catch.h"
 #include "route/history.h"
+#include "topic/expiry.h"
 #include "topic/run_chunk.h"
 #include "topic/stored_reader_internal.h"
 
@@ -96,10 +97,10 @@ static void pause(struct stored_reader *reader, enum stored_state state)
 }
 
 /* Puts events [first, last). ERR_OK, or ERR_AGAIN: it is paused now. */
-static enum err put_some(struct stored_reader *reader, struct chunk *chunk, uint32_t first, uint32_t last)
+static enum err put_some(struct route *route, struct chunk *chunk, uint32_t first, uint32_t last)
 {
     OWNED(chunk_release) struct chunk *copy = NULL;
-    const struct route *route = &reader->base.route;
+    struct stored_reader *reader = container_of(route, struct stored_reader, base.route);
     const uint64_t position = chunk_sequence(chunk, last - 1);
     enum err err;
 
@@ -120,6 +121,12 @@ static enum err put_some(struct stored_reader *reader, struct chunk *chunk, uint
     return ERR_OK;
 }
 
+static enum err put_live(struct route *route, struct chunk *chunk, uint32_t first, uint32_t last,
+                         bool expires)
+{
+    return expires ? expiry_put(route, chunk, first, last, put_some) : put_some(route, chunk, first, last);
+}
+
 static bool wants(const struct route *route, const struct chunk *chunk, uint32_t event)
 {
     SCRATCH struct event_headers headers;
@@ -130,19 +137,20 @@ static bool wants(const struct route *route, const struct chunk *chunk, uint32_t
     return filter_event(route->filter, &route->part, &view);
 }
 
-/* Puts what the route wants of a chunk. */
+/* Puts what the route wants of a chunk, without what has expired. */
 static enum err put_chunk(struct stored_reader *reader, struct chunk *chunk)
 {
-    const struct route *route = &reader->base.route;
+    struct route *route = &reader->base.route;
+    const bool expires = expiry_any(chunk);
     enum err err = ERR_OK;
 
     if (route->part.answer == FILTER_ALL)
-        return put_some(reader, chunk, 0, chunk->count);
+        return put_live(route, chunk, 0, chunk->count, expires);
     for (uint32_t first = 0, last; first < chunk->count && err == ERR_OK; first = last + 1) {
         for (last = first; last < chunk->count && wants(route, chunk, last);)
             last++;
         if (first < last)
-            err = put_some(reader, chunk, first, last);
+            err = put_live(route, chunk, first, last, expires);
     }
     return err;
 }

@@ -7,6 +7,7 @@
 #include "event/chunk.h"
 #include "event/chunk_origin.h"
 #include "loop/loop.h"
+#include "topic/expiry.h"
 #include "topic/live_topic.h"
 #include "topic/run_chunk.h"
 #include "topic/topics_internal.h"
@@ -95,12 +96,14 @@ void topics_appeared(void *arg, const struct topic_appeared *appeared)
         free(appearance);
         return;
     }
-    *appearance =
-        (struct appearance){.committed = {.chunk = chunk, .first_seq = appeared->first_seq, .over = on_over},
-                            .task = {.run = deliver},
-                            .loop = topics->loop,
-                            .topic = topic,
-                            .refs = 2};
+    *appearance = (struct appearance){.committed = {.chunk = chunk,
+                                                    .first_seq = appeared->first_seq,
+                                                    .expires = expiry_any(chunk),
+                                                    .over = on_over},
+                                      .task = {.run = deliver},
+                                      .loop = topics->loop,
+                                      .topic = topic,
+                                      .refs = 2};
     topic_tail_add(&topic->tail, &appearance->committed);
     loop_post(topics->loop, &appearance->task);
 }

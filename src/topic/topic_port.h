@@ -62,6 +62,7 @@ struct topic_part {
     bool is_split;
     uint32_t same_ids; /* were left out: their ids are in the window */
     uint32_t delayed;  /* wait for their time */
+    bool expires;      /* one of them does at some time (Event.expires_unix_nano) */
     uint64_t first_seq, incarnation;
     struct bytes rest; /* the backend's: the events that are new */
     struct buf kept;   /* the backend's */

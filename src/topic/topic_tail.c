@@ -8,6 +8,7 @@ void topic_tail_init(struct topic_tail *tail)
 {
     list_init(&tail->waiting);
     tail->is_delivering = false;
+    atomic_init(&tail->last_expiring, 0);
     CHECK(pthread_mutex_init(&tail->lock, NULL) == 0);
 }
 
@@ -38,7 +39,7 @@ void topic_tail_add(struct topic_tail *tail, struct committed *committed)
 /* Nobody waits for the channels of a topic: who is full falls behind, and reads on from the log.
  * The inlet is closed while the hub drains, and removed with the topic; then nobody is left who
  * would want the events. Returns how many events there were. */
-static uint32_t offer(struct inlet *inlet, struct committed *committed)
+static uint32_t offer(struct topic_tail *tail, struct inlet *inlet, struct committed *committed)
 {
     struct chunk *chunk = committed->chunk;
     struct offer unused;
@@ -47,6 +48,8 @@ static uint32_t offer(struct inlet *inlet, struct committed *committed)
         chunk_drop_first(chunk, committed->first);
     chunk->first_sequence = committed->first_seq;
     const uint32_t count = chunk->count;
+    if (committed->expires)
+        atomic_store_explicit(&tail->last_expiring, chunk_sequence(chunk, count - 1), memory_order_relaxed);
     const enum err err = inlet_offer(inlet, chunk, NULL, &unused);
     CHECK(err != ERR_AGAIN);
     finish(committed);
@@ -100,7 +103,7 @@ bool topic_tail_deliver(struct topic_tail *tail, struct inlet *inlet)
 
         if (!committed)
             return false;
-        events += offer(inlet, committed);
+        events += offer(tail, inlet, committed);
     }
     return stop(tail);
 }

@@ -11,6 +11,7 @@
 #define TRIBUTARY_TOPIC_TOPIC_TAIL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,6 +32,7 @@ struct committed {
     struct chunk *chunk;
     uint32_t first;     /* above 0: the events before it were duplicates */
     uint64_t first_seq; /* of event `first` */
+    bool expires;       /* one of the events does at some time */
     /* Once, with no lock held: the tail is done with it. It was offered, or its topic is gone. The
      * publisher counts on that: while its events wait here, they are part of what it has under
      * way. So the tail needs no bound of its own. */
@@ -41,6 +43,8 @@ struct topic_tail {
     pthread_mutex_t lock;
     struct list waiting; /* struct committed */
     bool is_delivering;
+    /* No later event that was offered expires. So chunks of others are not looked into. */
+    _Atomic uint64_t last_expiring;
 };
 
 void topic_tail_init(struct topic_tail *tail);

@@ -1,5 +1,7 @@
 #!/usr/bin/python3
 """Consumers of stored topics: where they begin, that they keep up and fall behind, and how they end."""
+import time
+
 from harness.case import main
 from harness.client import EVERYTHING, Consumer, connect, event, subscribe_request
 from harness.daemon import PATIENCE
@@ -116,6 +118,24 @@ class Reading(TopicsCase):
             self.assertIsNone(consumer.wait_end())
             self.assertEqual(len(consumer.received.numbers("@orders")), 3000)
             self.assertEqual(self.all_from(v1.Start(resume=tokens[-1])), [])
+
+    def test_an_event_that_has_expired_is_not_delivered_and_is_reported(self):
+        live = self.consumer()
+        second = 10**9
+        expires = [1, 0, time.time_ns() + 3600 * second, time.time_ns() - second, 0]
+        events = [
+            event(number, topic="orders", expires_unix_nano=at) for number, at in enumerate(expires, 1)
+        ]
+        v1.stub("Publisher", self.channel()).Publish(v1.PublishRequest(events=events), timeout=PATIENCE)
+        late = self.consumer(start=v1.Start(earliest={}), end_when=CAUGHT_UP)
+        self.assertIsNone(late.wait_end())
+        live.wait_events(3)
+        for consumer in (live, late):
+            self.assertEqual(consumer.received.numbers("@orders"), [2, 3, 5])
+            lost = [(each.reason, each.count, each.count_unknown) for each in consumer.received.lost]
+            self.assertEqual(sum(count for _, count, _ in lost), 2)
+            self.assertEqual({(reason, unknown) for reason, _, unknown in lost},
+                             {(v1.LOSS_REASON_EXPIRED, False)})
 
     def test_a_topic_that_is_deleted_ends_for_its_consumers(self):
         self.publish(1, 3)

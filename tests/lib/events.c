@@ -84,6 +84,12 @@ void put_event(struct buf *buf, const struct event_view *event, const struct pai
 
 struct chunk *sample_chunk(uint32_t count, const char *topic, size_t data_size)
 {
+    return sample_chunk_expiring(count, topic, data_size, NULL);
+}
+
+struct chunk *sample_chunk_expiring(uint32_t count, const char *topic, size_t data_size,
+                                    const uint64_t *expires_unix_nano)
+{
     struct buf message = {0};
     struct framing_scan scan = {0};
     struct framing_limits limits = settings_defaults.framing;
@@ -95,10 +101,12 @@ struct chunk *sample_chunk(uint32_t count, const char *topic, size_t data_size)
     for (uint32_t i = 0; i < count; i++) {
         char key[24];
         snprintf(key, sizeof(key), "%u", i);
-        put_event(
-            &message,
-            &(struct event_view){.topic = text_of(topic), .key = text_of(key), .data = {data, data_size}},
-            NULL, 0);
+        put_event(&message,
+                  &(struct event_view){.topic = text_of(topic),
+                                       .key = text_of(key),
+                                       .data = {data, data_size},
+                                       .expires_unix_nano = expires_unix_nano ? expires_unix_nano[i] : 0},
+                  NULL, 0);
     }
     limits.max_batch_bytes = limits.max_event_bytes = UINT32_MAX;
     CHECK(framing_scan(&scan, (struct bytes){message.data, message.size}, &limits, &fault) == FAULT_NONE);

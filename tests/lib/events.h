@@ -30,6 +30,9 @@ void put_event(struct buf *buf, const struct event_view *event, const struct pai
 /* Makes a chunk of `count` events of one topic. Their keys are their numbers, and each has
  * `data_size` bytes of data. Source and sequences are not set. */
 struct chunk *sample_chunk(uint32_t count, const char *topic, size_t data_size);
+/* The same; event i expires at expires_unix_nano[i]. NULL: none does. */
+struct chunk *sample_chunk_expiring(uint32_t count, const char *topic, size_t data_size,
+                                    const uint64_t *expires_unix_nano);
 
 /* Random numbers; the same seed gives the same ones. */
 struct dice {

@@ -60,19 +60,26 @@ static void free_committed(struct committed *committed)
     free(committed);
 }
 
-static void add_to_tail(struct fake_log *log, struct chunk *chunk, const char *origin)
+static void add_to_tail(struct fake_log *log, struct chunk *chunk, const char *origin, bool expires)
 {
     struct committed *committed = calloc(1, sizeof(*committed));
 
     CHECK(committed);
     chunk->origin = source_new(text_of(origin), 0);
-    *committed = (struct committed){.chunk = chunk, .first_seq = log->next_seq, .over = free_committed};
+    *committed = (struct committed){
+        .chunk = chunk, .first_seq = log->next_seq, .expires = expires, .over = free_committed};
     topic_tail_add(&log->topic->tail, committed);
 }
 
 uint64_t fake_log_commit(struct fake_log *log, uint32_t count, const char *origin)
 {
-    struct chunk *chunk = sample_chunk(count, "orders", 16);
+    return fake_log_commit_expiring(log, count, origin, NULL);
+}
+
+uint64_t fake_log_commit_expiring(struct fake_log *log, uint32_t count, const char *origin,
+                                  const uint64_t *expires_unix_nano)
+{
+    struct chunk *chunk = sample_chunk_expiring(count, "orders", 16, expires_unix_nano);
     const struct topic_run run = {text_of(origin), count, chunk_range(chunk, 0, count)};
     const uint64_t first = log->next_seq;
     struct row_builder builder = {0};
@@ -84,7 +91,7 @@ uint64_t fake_log_commit(struct fake_log *log, uint32_t count, const char *origi
     *row = (struct fake_row){.row = {.first_seq = first, .count = count, .appended_ns = (int64_t)first}};
     CHECK(row_builder_encode(&builder, &row->data));
     row_builder_fini(&builder);
-    add_to_tail(log, chunk, origin);
+    add_to_tail(log, chunk, origin, !!expires_unix_nano);
     log->next_seq += count;
     return first;
 }

@@ -36,6 +36,9 @@ void fake_log_remove_topic(struct fake_log *log);
 /* Commits events of `origin`, whose keys are "0", "1" and so on, as one row. They are delivered by
  * fake_log_deliver(). Returns the sequence of the first one. */
 uint64_t fake_log_commit(struct fake_log *log, uint32_t count, const char *origin);
+/* The same; event i expires at expires_unix_nano[i]. NULL: none does. */
+uint64_t fake_log_commit_expiring(struct fake_log *log, uint32_t count, const char *origin,
+                                  const uint64_t *expires_unix_nano);
 void fake_log_deliver(struct fake_log *log);
 /* The first sequence that is kept. */
 uint64_t fake_log_first(const struct fake_log *log);

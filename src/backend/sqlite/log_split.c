@@ -5,7 +5,8 @@
 #include "backend/sqlite/store_internal.h"
 #include "topic/event_marks.h"
 
-/* Nothing has changed yet. *has_delayed_out: one of the events waits. */
+/* Nothing has changed yet. *has_delayed_out: one of the events waits. Notes which parts have events
+ * that expire. */
 enum topic_outcome log_check_delays(const struct topic_log *log, const struct topic_append *append,
                                     bool *has_delayed_out)
 {
@@ -14,11 +15,12 @@ enum topic_outcome log_check_delays(const struct topic_log *log, const struct to
 
     *has_delayed_out = false;
     for (uint32_t i = 0; i < append->part_count; i++) {
-        const struct topic_part *part = &append->parts[i];
+        struct topic_part *part = &append->parts[i];
         const struct events_delayed delayed = events_delayed(part->rest, log->now_ns);
 
         if (delayed.is_malformed || delayed.all != part->stored)
             return TOPIC_INVALID;
+        part->expires = delayed.expires;
         count += delayed.count;
         bytes += delayed.bytes;
         if (delayed.count > 0 && !due_has_space(log, log_find(log, part->topic), count, bytes))
