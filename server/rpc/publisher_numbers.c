@@ -17,9 +17,9 @@ static enum fault_reason check(const struct publisher_numbers *numbers, size_t i
         return fault_number(fault, FAULT_TOO_LONG, "publisher.id", id_size, "1 to 64 bytes");
     if (numbers->first == 0)
         return fault_number(fault, FAULT_OUT_OF_BOUNDS, "publisher.first_number", 0, "at least 1");
-    if (count > 0 && numbers->first > UINT64_MAX - (count - 1))
+    if (numbers->first > UINT64_MAX - count) /* as publisher_decide() has it */
         return fault_number(fault, FAULT_OUT_OF_BOUNDS, "publisher.first_number", numbers->first,
-                            "the last event's number has at most 64 bits");
+                            "the last event's number is less than 2^64 - 1");
     return FAULT_NONE;
 }
 

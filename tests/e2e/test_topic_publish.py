@@ -202,7 +202,10 @@ class Numbers(PublishCase):
         self.refused(batch, bad, "TOO_LONG", "publisher.id", publisher=numbers(1, b"x" * 65))
         self.refused(batch, bad, "OUT_OF_BOUNDS", "publisher.first_number", publisher=numbers(0))
         self.refused(batch, bad, "OUT_OF_BOUNDS", "publisher.first_number", publisher=numbers((1 << 64) - 1))
+        self.refused(batch[1:], bad, "OUT_OF_BOUNDS", "publisher.first_number", "2^64 - 1",
+                     publisher=numbers((1 << 64) - 1))
         self.publish(batch, publisher=numbers(1, b"x" * 64))
+        self.publish(batch[1:], publisher=numbers((1 << 64) - 2, b"x" * 64, life=9))
 
     def test_behind_a_refused_batch_those_on_their_way_are_refused(self):
         self.publish(events("a", "1"), publisher=numbers(1, life=1))
