@@ -94,8 +94,7 @@ static void refuse(struct registration *registration, const struct fault *fault)
 /* Reads the next message, once the one before is done. So a blocked session is not read. */
 static void read_next(struct registration *registration)
 {
-    if (registration->reading || registration->ending || registration->half_closed ||
-        !session_store_accepts(registration->store) || !call_alive(registration->call))
+    if (!registration_may_read(registration))
         return;
     registration->reading = true;
     call_read(registration->call);
@@ -103,7 +102,8 @@ static void read_next(struct registration *registration)
 
 static void go_on(struct registration *registration)
 {
-    if (registration->half_closed && session_store_is_empty(registration->store)) {
+    if (registration->half_closed && !registration_is_occupied(registration) &&
+        session_store_is_empty(registration->store)) {
         begin_end(registration, FAULT_NONE);
         finish_when_sent(registration);
     } else {
@@ -118,7 +118,7 @@ static void finish_message(struct registration *registration)
     registration->end = NULL;
     registration->handled++;
     commands_confirm(&registration->commands, registration->handled);
-    read_next(registration);
+    go_on(registration);
 }
 
 static void on_ended(struct task *task)
@@ -324,15 +324,13 @@ static void register_on_loop(struct task *task)
 static void handle_hello(struct registration *registration, const struct framing_scan *scan)
 {
     const struct framing_field *hello = &scan->fields[PB_REGISTER_REQUEST_HELLO];
+    const bool is_hello = hello->present && hello->type == WIRE_LEN && scan->count == 0;
     struct fault fault;
 
-    if (!hello->present || hello->type != WIRE_LEN || scan->count > 0) {
+    if (!is_hello)
         fault_set(&fault, FAULT_NO_HELLO, scan->count > 0 ? "events" : "hello",
                   scan->count > 0 ? "events come after it" : "");
-        refuse(registration, &fault);
-        return;
-    }
-    if (hello_read(hello->bytes, &registration->hello, &fault)) {
+    if (!is_hello || hello_read(hello->bytes, &registration->hello, &fault)) {
         refuse(registration, &fault);
         return;
     }

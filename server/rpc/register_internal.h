@@ -58,7 +58,16 @@ void registration_stop(void *ctx, uint64_t activation, enum fault_reason reason,
 void registration_set_paused(void *ctx, uint64_t activation, bool pause);
 void registration_closing(void *ctx, enum fault_reason reason, int64_t deadline_ns);
 
+/* A message, or the live part of a stored one, is being offered; or an `end` is at the loop. */
+static inline bool registration_is_occupied(const struct registration *registration)
+{
+    return registration->offering || registration->on_loop;
+}
+
 /* ---- register_stored.c ---- */
+
+/* Whether the next message may be read: the session is not blocked, nor ends. */
+bool registration_may_read(const struct registration *registration);
 
 /* Whether a message for all consumers goes through registration_store(). */
 bool registration_stores(const struct registration *registration, const struct framing_scan *scan);

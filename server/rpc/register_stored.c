@@ -54,6 +54,13 @@ static const struct session_store_port port = {
 
 /* ---- messages ---- */
 
+bool registration_may_read(const struct registration *registration)
+{
+    return !registration->reading && !registration->ending && !registration->half_closed &&
+           !registration_is_occupied(registration) && session_store_accepts(registration->store) &&
+           call_alive(registration->call);
+}
+
 bool registration_stores(const struct registration *registration, const struct framing_scan *scan)
 {
     if (!registration->name)

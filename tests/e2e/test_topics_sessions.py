@@ -1,0 +1,82 @@
+#!/usr/bin/python3
+"""Shared sessions beside stored topics: a session that is blocked is not read."""
+import unittest
+
+from harness.case import main
+from harness.client import subscribe_request
+from harness.daemon import eventually
+from harness.protos import v1
+from harness.sessions import CREDIT, STEP, WithSessions, of
+from harness.topics import TopicsCase
+
+MESSAGES = 40
+
+
+class Blocked(WithSessions, TopicsCase):
+    """A consumer with BLOCK and little space; one stored topic, which nobody has to use."""
+
+    def setUp(self):
+        super().setUp()
+        self.start()
+        self.create("stored")
+
+    def full_consumer(self):
+        request = subscribe_request(
+            of("session", topic="live"), overflow=v1.OVERFLOW_BLOCK, max_events=4, block_timeout=60
+        )
+        return self.consuming(request, steps=[STEP(credit=CREDIT(events=1))])
+
+    def check_blocked(self, session, handled):
+        """The session waits. What is behind the message that waits is not read."""
+        eventually(lambda: self.daemon.blocked("session"), "the session is blocked")
+        session.wait(lambda: session.confirmed == handled, "what was let in is confirmed")
+        # A message that were read all the same would be counted before the second answer.
+        for _ in range(20):
+            self.admin().ListTopics(v1.ListTopicsRequest())
+        self.assertEqual(session.confirmed, handled)
+        # The hello is no message of events.
+        self.assertEqual(self.daemon.counters()["messages.in"], handled)
+
+    def test_live_events_block_a_session_where_a_topic_is_stored(self):
+        consumer, session = self.full_consumer(), self.session("session")
+        for number in range(MESSAGES):
+            session.send(0, [v1.Event(topic="live", data=b"%d " % number)])
+        self.check_blocked(session, 6)
+        consumer.credit(10 * MESSAGES)
+        session.finish()
+        consumer.wait(lambda: consumer.received.delivered == MESSAGES, "all events")
+
+    def test_live_events_behind_stored_ones_block_too(self):
+        consumer, session = self.full_consumer(), self.session("session")
+        for number in range(MESSAGES):
+            session.send(0, [v1.Event(topic="stored", data=b"%d " % number)])
+            session.send(0, [v1.Event(topic="live", data=b"%d " % number)])
+        self.check_blocked(session, 12)  # the hello, six stored ones and five live ones
+        consumer.credit(10 * MESSAGES)
+        session.finish()
+        consumer.wait(lambda: consumer.received.delivered == MESSAGES, "all events")
+        self.assertEqual(self.topic("stored").next_sequence, MESSAGES + 1)
+
+    def test_a_half_close_behind_a_blocked_message_gives_nothing_up(self):
+        consumer, session = self.full_consumer(), self.session("session")
+        for number in range(6):
+            session.send(0, [v1.Event(topic="live", data=b"%d " % number)])
+        session.half_close()
+        self.check_blocked(session, 6)
+        self.assertFalse(session.ended)
+        consumer.credit(MESSAGES)
+        self.assertIsNone(session.wait_end())
+        self.assertEqual(session.confirmed, session.sent)
+        consumer.wait(lambda: consumer.received.delivered == 6, "all events")
+
+    def test_a_blocked_session_does_not_hold_up_a_drain(self):
+        consumer, session = self.full_consumer(), self.session("session")
+        for number in range(MESSAGES):
+            session.send(0, [v1.Event(topic="live", data=b"%d " % number)])
+        self.check_blocked(session, 6)
+        consumer.credit(10 * MESSAGES)
+        self.daemon.stop()
+
+
+if __name__ == "__main__":
+    main()
