@@ -13,6 +13,7 @@
  * CLOSING, one for ABORTING. CLOSING waits longer for calls that store. */
 #include <signal.h>
 
+#include "backend/sqlite/store.h"
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/fsm.h"
@@ -77,6 +78,8 @@ static void on_deadline(struct timer *timer)
         server->sockets_are_down = true;
         h2socket_shutdown_all();
         set_deadline(server, MAX_OF(server->end_ns - clock_mono_ns(), MAX_QUARTER_NS));
+    } else if (server->store && !store_is_busy(server->store)) {
+        set_deadline(server, MAX_QUARTER_NS); /* the calls need longer for another cause */
     } else if (server->store) {
         /* a call stays until the disk has answered for what it stores */
         log_write(

@@ -127,6 +127,7 @@ struct topic_port store_topics(struct store *store, void (*writable)(void *ctx),
 
 /* Any thread. */
 struct store_health store_health(struct store *store);
+bool store_is_busy(struct store *store); /* whether something waits for the disk */
 /* Any thread. The absolute path of the folder; 32 hex digits that no other store has. */
 const char *store_path(const struct store *store);
 const char *store_uuid(const struct store *store);

@@ -52,6 +52,7 @@ struct store {
     bool append_refused; /* writable() follows */
     bool appends_wait;   /* for the log of the database */
     struct store_health health;
+    bool has_batch; /* the thread carries out what was waiting */
     bool closing, ended;
     void (*writable)(void *ctx);
     void *writable_ctx;

@@ -20,6 +20,14 @@ struct store_health store_health(struct store *store)
     return health;
 }
 
+bool store_is_busy(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    const bool is_busy = store->has_batch || !list_empty(&store->waiting);
+    pthread_mutex_unlock(&store->lock);
+    return is_busy;
+}
+
 const char *store_path(const struct store *store)
 {
     return store->dir.path;

@@ -41,6 +41,7 @@ static bool next_batch(struct store *store, struct list *batch, int64_t idle_ns)
            cond_wait_until(&store->changed, &store->lock, idle_ns)) {
     }
     gather(store, batch);
+    store->has_batch = !list_empty(batch);
     const bool goes_on = !store->closing || !list_empty(batch);
     pthread_mutex_unlock(&store->lock);
     return goes_on;
