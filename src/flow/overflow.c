@@ -7,10 +7,25 @@
 /* A channel that keeps less than this is never held for the budget. */
 #define SMALL_BYTES 65536u
 
+/* So few channels of stored topics may use half of what is left. */
+#define STORED_CHANNELS 16u
+
+/* What a channel may keep while it has events of stored topics, which wait on the disk as well. All
+ * channels get the same part of what is left of half the budget. So they stay below that half
+ * together, and however many there are, something is left for the next one. */
+static uint64_t stored_share(void)
+{
+    const uint64_t half = budget_part(2), used = budget_used();
+
+    return used < half ? (half - used) / STORED_CHANNELS : 0;
+}
+
 /* While the budget is short, a channel with BLOCK is full earlier: at a 256th of the budget. So its
  * producers wait, where those of other policies lose. */
-static bool full_for_the_budget(const struct chan *chan)
+static bool full_for_the_budget(const struct chan *chan, const struct feed *feed)
 {
+    if (feed->stored && feed->waiting.bytes > 0 && chan->waiting.bytes > stored_share())
+        return true;
     return chan->waiting.bytes > SMALL_BYTES && chan->limits.overflow <= OVERFLOW_BLOCK &&
            budget_is_short() && chan->waiting.bytes > budget_limit() / 256;
 }
@@ -21,7 +36,7 @@ uint32_t chan_fitting(const struct chan *chan, const struct range *range)
     struct range max = *range;
     uint32_t count;
 
-    if (chan->waiting.events >= limits->max_events || full_for_the_budget(chan))
+    if (chan->waiting.events >= limits->max_events || full_for_the_budget(chan, range->feed))
         return 0;
     max.last = range->first +
                (uint32_t)MIN_OF(range->last - range->first, limits->max_events - chan->waiting.events);

@@ -39,26 +39,31 @@ static inline const uint8_t *event_end(const uint8_t *at, const uint8_t *end)
     return read > 0 && size <= (size_t)(end - at) - read ? at + read + size : NULL;
 }
 
-enum err run_chunk(const struct topic_run *run, uint32_t skip, struct framing_scan *scan,
+enum err run_chunk(const struct topic_run *run, uint32_t skip, size_t max_bytes, struct framing_scan *scan,
                    struct chunk **chunk_out)
 {
-    const uint8_t *at, *end = run->events.data + run->events.size;
+    const uint8_t *at, *next, *end = run->events.data + run->events.size;
     struct bytes events = run->events;
-    const uint32_t count = run->count - skip;
+    const uint32_t all = run->count - skip;
+    uint32_t count;
 
     if (!events_skip(&events, skip))
         return ERR_INVALID;
-    if (!reserve(scan, count))
+    if (!reserve(scan, all))
         return ERR_NO_MEMORY;
     at = events.data;
-    for (uint32_t i = 0; i < count; i++) {
-        scan->offsets[i] = (uint32_t)(at - events.data);
-        at = event_end(at, end);
-        if (!at)
+    for (count = 0; count < all; count++) {
+        scan->offsets[count] = (uint32_t)(at - events.data);
+        next = event_end(at, end);
+        if (!next)
             return ERR_INVALID;
+        if (count > 0 && (size_t)(next - events.data) > max_bytes)
+            break;
+        at = next;
     }
-    if (at != end)
+    if (count == all && at != end)
         return ERR_INVALID;
+    events.size = (size_t)(at - events.data);
     scan->offsets[count] = (uint32_t)events.size;
     scan->count = count;
     scan->events_bytes = (uint32_t)events.size;

@@ -10,11 +10,12 @@
 
 struct chunk;
 
-/* Copies a run's events but the first `skip`, of which it has more. `scan` is scratch memory that
- * framing_fini() frees. The chunk has no source and no sequences yet.
+/* Copies a run's events but the first `skip`, of which it has more: the next one, and as many after
+ * it as have `max_bytes` together. `scan` is scratch memory that framing_fini() frees. The chunk
+ * has no source and no sequences yet.
  *   ERR_INVALID    these are no such events
  *   ERR_NO_MEMORY  nothing was made */
-MUST_CHECK enum err run_chunk(const struct topic_run *run, uint32_t skip, struct framing_scan *scan,
-                              struct chunk **chunk_out);
+MUST_CHECK enum err run_chunk(const struct topic_run *run, uint32_t skip, size_t max_bytes,
+                              struct framing_scan *scan, struct chunk **chunk_out);
 
 #endif

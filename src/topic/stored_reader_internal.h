@@ -19,8 +19,8 @@
  * follows each of them, adds 1. Whoever finds that the other one has come first lets the reader go
  * on.
  *
- * Locks: reader, inlet, channel, in this order. `lock` is held while one run is put. The state
- * changes under the inlet's lock; that of a reader whose route is out, under its own. */
+ * Locks: reader, inlet, channel, in this order. `lock` is held while a portion of a run is put. The
+ * state changes under the inlet's lock; that of a reader whose route is out, under its own. */
 #ifndef TRIBUTARY_TOPIC_STORED_READER_INTERNAL_H
 #define TRIBUTARY_TOPIC_STORED_READER_INTERNAL_H
 

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "event/chunk.h"
 #include "event/chunk_origin.h"
@@ -18,6 +19,11 @@
 #include "topic/stored_reader_internal.h"
 
 #define STEP_BYTES (1u << 20)
+
+/* What a put has at most, but for one event that is larger: usually, and while more than half of
+ * the memory budget is used. Each reader that waits holds one or two of these. */
+#define PORTION_BYTES (64u << 10)
+#define SMALL_PORTION_BYTES (8u << 10)
 
 /* A part of a chunk that pins so many times its size is copied. */
 #define COPY_PINNED_TIMES 4u
@@ -169,16 +175,22 @@ static bool set_origin(struct stored_reader *reader, struct bytes name)
     return true;
 }
 
-/* Puts a run whose first event has this sequence. Under the reader's lock. */
-static enum err put_run(struct step *step, const struct topic_run *run, uint64_t first_seq)
+static size_t portion_bytes(void)
+{
+    return budget_used() > budget_part(2) ? SMALL_PORTION_BYTES : PORTION_BYTES;
+}
+
+/* Puts the next portion of a run whose first event has this sequence. Under the reader's lock. */
+static enum err put_portion(struct step *step, const struct topic_run *run, uint64_t first_seq)
 {
     OWNED(chunk_release) struct chunk *chunk = NULL;
     struct stored_reader *reader = step->reader;
-    const uint64_t last = first_seq + run->count - 1, position = position_of(reader);
+    const uint64_t position = position_of(reader);
     const uint32_t skip = position >= first_seq ? (uint32_t)(position + 1 - first_seq) : 0;
     enum err err;
 
-    err = set_origin(reader, run->origin) ? run_chunk(run, skip, &step->scan, &chunk) : ERR_NO_MEMORY;
+    err = set_origin(reader, run->origin) ? run_chunk(run, skip, portion_bytes(), &step->scan, &chunk)
+                                          : ERR_NO_MEMORY;
     if (err != ERR_OK)
         return err;
     chunk->source = source_retain(reader->base.route.inlet->source);
@@ -188,11 +200,12 @@ static enum err put_run(struct step *step, const struct topic_run *run, uint64_t
     chunk->observed_mono_ns = clock_mono_ns();
     err = put_chunk(reader, chunk);
     if (err == ERR_OK)
-        set_position(reader, last);
+        set_position(reader, chunk_sequence(chunk, chunk->count - 1));
     return err;
 }
 
-/* The lock is released between two runs: the loop may wait for it. False: the reader has left. */
+/* The lock is released between two portions: the loop may wait for it. False: the reader has
+ * left. */
 static bool let_others_in(struct stored_reader *reader)
 {
     pthread_mutex_unlock(&reader->lock);
@@ -225,8 +238,8 @@ static enum err put_row(struct step *step, const struct topic_row *row)
         return ERR_INVALID;
     report_trimmed(reader, row->first_seq);
     while (row_walk_next(&walk, &run)) {
-        if (sequence + run.count - 1 > position_of(reader)) {
-            const enum err err = put_run(step, &run, sequence);
+        while (sequence + run.count - 1 > position_of(reader)) {
+            const enum err err = put_portion(step, &run, sequence);
 
             if (err != ERR_OK)
                 return err;

@@ -70,7 +70,8 @@ static struct chunk *make_chunk(const struct topic_appeared *appeared)
     struct source *origin = source_new(appeared->run.origin, 0);
     struct chunk *chunk = NULL;
 
-    if (origin && run_chunk(&appeared->run, 0, &scan, &chunk) == ERR_OK && !chunk_set_origin(chunk, origin)) {
+    if (origin && run_chunk(&appeared->run, 0, SIZE_MAX, &scan, &chunk) == ERR_OK &&
+        !chunk_set_origin(chunk, origin)) {
         chunk_release(chunk);
         chunk = NULL;
     }

@@ -1,8 +1,9 @@
-/* test_feed_position.c - how far a consumer has come in a stored topic: what it may read again
- * after its stream ends. */
+/* test_feed_position.c - feeds of stored topics: how far a consumer has come, and what it may read
+ * again after its stream ends; and how much of the budget its channel fills. */
 #include <criterion/criterion.h>
 #include <stdatomic.h>
 
+#include "base/budget.h"
 #include "flow/chan.h"
 #include "flow/feed.h"
 #include "flow_fixture.h"
@@ -103,4 +104,45 @@ Test(feed_position, an_activation_cannot_give_again_what_a_drain_cuts)
     cr_assert_str_eq(flow_fixture_losses(&fixture, 9), "a:CUT 3-6 x4");
     cr_assert_str_eq(flow_fixture_all_positions(&fixture, 9), "a=6");
     flow_fixture_close(&fixture);
+}
+
+/* ---- the budget ---- */
+
+static const struct chan_limits large = {.max_events = 1000000,
+                                         .max_bytes = 64 << 20,
+                                         .overflow = OVERFLOW_BLOCK,
+                                         .fallback = OVERFLOW_DROP_OLDEST};
+
+/* Puts chunks of 64 KiB until one is parked. */
+static uint64_t fill(struct flow_fixture *fixture)
+{
+    for (uint32_t i = 0; i < 1024; i++)
+        if (flow_fixture_put(fixture, 0, 64, 1024) == ERR_AGAIN)
+            break;
+    return flow_fixture_balance(fixture).queued.bytes;
+}
+
+Test(feed_position, slow_consumers_of_stored_topics_leave_half_of_the_budget)
+{
+    static struct flow_fixture fixtures[40];
+    uint64_t first, last = 0;
+
+    budget_set(32 << 20);
+    for (uint32_t i = 0; i < ARRAY_LEN(fixtures); i++) {
+        flow_fixture_open_pausable(&fixtures[i], &large, 0, 1);
+        flow_fixture_feed_close(&fixtures[i], 0, 6);
+        (void)flow_fixture_states(&fixtures[i], 9);
+        open_stored(&fixtures[i]);
+        last = fill(&fixtures[i]);
+        first = i == 0 ? last : first;
+    }
+    cr_assert_gt(first, 512 << 10, "one alone gets a good part: %llu", (unsigned long long)first);
+    cr_assert_geq(last, 64 << 10, "the last one goes on: %llu", (unsigned long long)last);
+    cr_assert_lt(budget_used(), 18 << 20, "%llu", (unsigned long long)budget_used());
+    for (uint32_t i = 0; i < ARRAY_LEN(fixtures); i++) {
+        for (uint32_t turn = 0; flow_fixture_balance(&fixtures[i]).queued.events > 0 && turn < 1000; turn++)
+            (void)flow_fixture_deliver(&fixtures[i], 64);
+        flow_fixture_close(&fixtures[i]);
+    }
+    budget_set(0);
 }
