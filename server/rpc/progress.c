@@ -21,6 +21,11 @@ static void write_position(void *ctx, const struct source *source, uint64_t sequ
     position_write(ctx, source, sequence);
 }
 
+void progress_token_due(struct progress *progress)
+{
+    progress->moved = progress->due = true;
+}
+
 void progress_write_token(struct progress *progress, struct subscription *subscription, uint32_t field,
                           struct buf *block)
 {
@@ -28,7 +33,13 @@ void progress_write_token(struct progress *progress, struct subscription *subscr
     struct token_writer writer;
 
     token_begin(&writer, &token, MAX_TOKEN_BYTES);
-    token_end(&writer, hub_positions(subscription, token_position, &writer));
+    const uint64_t left_out = hub_positions(subscription, token_position, &writer);
+
+    if (left_out == POSITIONS_UNKNOWN) {
+        progress_token_due(progress);
+        return;
+    }
+    token_end(&writer, left_out);
     field_bytes(block, field, (struct bytes){token.data, token.size});
     progress->token_at_ns = clock_mono_ns();
     progress->moved = progress->due = false;
@@ -66,11 +77,6 @@ static bool token_is_due(const struct progress *progress, bool last, int64_t now
 {
     return progress->moved &&
            (last || progress->due || now_ns - progress->token_at_ns >= progress->interval_ns);
-}
-
-void progress_token_due(struct progress *progress)
-{
-    progress->moved = progress->due = true;
 }
 
 /* Returns how many positions there were. */

@@ -39,7 +39,8 @@ void progress_token_due(struct progress *progress);
 void progress_write(struct progress *progress, struct subscription *subscription, struct chan *chan,
                     bool last, struct buf *block);
 
-/* Appends a full token as this field: every source, as far as 64 KiB go. */
+/* Appends a full token as this field: every source, as far as 64 KiB go. Appends nothing while a
+ * stored topic does not know where it begins; the next Progress then has the token. */
 void progress_write_token(struct progress *progress, struct subscription *subscription, uint32_t field,
                           struct buf *block);
 

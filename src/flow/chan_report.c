@@ -143,25 +143,27 @@ static void give_idle(const struct chan *chan, const struct chan_sources *source
             more = each(ctx, source, sequence);
 }
 
-void chan_all_positions(struct chan *chan, const struct chan_sources *sources,
+bool chan_all_positions(struct chan *chan, const struct chan_sources *sources,
                         bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx)
 {
     SCRATCH struct deferred deferred;
-    bool more = true;
+    bool more = true, are_known = true;
 
     chan_enter(chan, &deferred);
     list_each(node, safe, &chan->feeds) {
         struct feed *feed = container_of(node, struct feed, in_chan);
         uint64_t sequence = MAX_OF(feed_position(chan, feed), feed->reported);
 
+        are_known = !feed_is_unplaced(feed);
         if (sequence > 0)
             more = each(ctx, feed->source, sequence);
-        if (!more)
+        if (!more || !are_known)
             break;
     }
-    if (more && sources)
+    if (more && are_known && sources)
         give_idle(chan, sources, each, ctx);
     chan_leave(chan);
+    return are_known;
 }
 
 void chan_idle_positions(struct chan *chan, const struct chan_sources *sources,

@@ -39,8 +39,9 @@ struct chan_sources {
 
 /* Gives every position above 0, whether it was reported or not: of the feeds first, then of
  * `sources` that have no feed. NULL: there are none. Nothing is noted as reported. `each` returns
- * false when it needs no more. Any thread. */
-void chan_all_positions(struct chan *chan, const struct chan_sources *sources,
+ * false when it needs no more. Any thread. False: a feed has no position yet (feed_unplaced()); not
+ * all of them were given. */
+bool chan_all_positions(struct chan *chan, const struct chan_sources *sources,
                         bool (*each)(void *ctx, const struct source *source, uint64_t sequence), void *ctx);
 
 /* The same of `sources` that have no feed. */

@@ -60,6 +60,11 @@ void feed_close(struct chan *chan, struct feed *feed, uint32_t state, uint32_t c
  * read holds. Calls come in the putter's order. */
 void feed_follow(struct feed *feed, const _Atomic uint64_t *routed);
 
+/* The reader of a stored topic does not know yet where it begins: until feed_placed() the feed has
+ * no position, and chan_all_positions() returns false. Only before its first put. */
+void feed_unplaced(struct chan *chan, struct feed *feed);
+void feed_placed(struct chan *chan, struct feed *feed);
+
 /* Adds a resume gap: events [first, last] that this consumer missed before it came. It is reported
  * as a loss and is in no total. */
 void feed_gap(struct chan *chan, struct feed *feed, uint64_t first, uint64_t last, bool count_unknown);

@@ -2,6 +2,7 @@
 #include "flow/feed_position.h"
 
 #include "flow/chan_internal.h"
+#include "flow/feed.h"
 
 static uint64_t before(struct list *node)
 {
@@ -18,6 +19,31 @@ static uint64_t before_events(struct feed *feed)
     if (!oldest)
         oldest = list_first(&feed->parked_entries);
     return oldest ? before(oldest) : feed_routed(feed);
+}
+
+bool feed_is_unplaced(struct feed *feed)
+{
+    return feed->stored && pausable_feed(feed)->unplaced;
+}
+
+static void set_unplaced(struct chan *chan, struct feed *feed, bool unplaced)
+{
+    SCRATCH struct deferred deferred;
+
+    CHECK(feed->stored);
+    chan_enter(chan, &deferred);
+    pausable_feed(feed)->unplaced = unplaced;
+    chan_leave(chan);
+}
+
+void feed_unplaced(struct chan *chan, struct feed *feed)
+{
+    set_unplaced(chan, feed, true);
+}
+
+void feed_placed(struct chan *chan, struct feed *feed)
+{
+    set_unplaced(chan, feed, false);
 }
 
 static uint64_t own_position(struct feed *feed)
@@ -52,6 +78,8 @@ uint64_t feed_earlier_position(const struct chan *chan, const struct source *sou
 
 uint64_t feed_position(const struct chan *chan, struct feed *feed)
 {
+    if (feed_is_unplaced(feed))
+        return 0;
     return MIN_OF(own_position(feed), feed_earlier_position(chan, feed->source));
 }
 

@@ -21,7 +21,11 @@ static inline struct unreported *feed_record(struct feed *feed, uint32_t at)
  * again may have events in one of them. UINT64_MAX: as far as it likes. */
 uint64_t feed_earlier_position(const struct chan *chan, const struct source *source);
 
-/* Everything of the source up to here was dequeued, filtered out, or reported as lost. */
+/* Its reader does not know yet where it begins (feed_unplaced()). */
+bool feed_is_unplaced(struct feed *feed);
+
+/* Everything of the source up to here was dequeued, filtered out, or reported as lost. 0: nobody
+ * knows. */
 uint64_t feed_position(const struct chan *chan, struct feed *feed);
 
 /* The channel closes, and drops what it has. The positions of stored topics stay before that: who

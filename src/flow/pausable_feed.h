@@ -24,6 +24,7 @@ struct pausable_feed {
     struct catch catch;
     /* The position is no further: what came behind it was dropped when the channel closed. */
     uint64_t held_at;
+    bool unplaced; /* feed_unplaced() */
 };
 
 static inline struct pausable_feed *pausable_feed(struct feed *feed)

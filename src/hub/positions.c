@@ -144,13 +144,14 @@ uint64_t hub_positions(struct subscription *subscription,
     struct walk walk = {.subscription = subscription, .set = set, .reports = &set->reports};
     const struct chan_sources sources = {next, &walk};
     uint64_t left_out;
+    bool are_known;
 
     wildcard_set_enter(set);
     walk.is_in_set = subscription->wildcard.in_set && !subscription->drained;
     walk.at_report = walk.is_in_set ? walk.reports : walk.reports->prev;
     walk.at_binding = &subscription->bindings;
-    chan_all_positions(subscription->chan, &sources, each, ctx);
+    are_known = chan_all_positions(subscription->chan, &sources, each, ctx);
     left_out = subscription->left_positions.left_out;
     pthread_mutex_unlock(&set->lock);
-    return left_out;
+    return are_known ? left_out : POSITIONS_UNKNOWN;
 }

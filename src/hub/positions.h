@@ -5,12 +5,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define POSITIONS_UNKNOWN UINT64_MAX
+
 struct source;
 struct subscription;
 
 /* Gives every position above 0 (chan_all_positions()), until `each` returns false. `each` may only
  * write down what it is given. After a gentle end has begun, sources that the subscription has left
- * keep the position that they had then. Returns how many sources could not be kept so.
+ * keep the position that they had then. Returns how many sources could not be kept so; or
+ * POSITIONS_UNKNOWN: where a stored topic begins is not known yet, and not all were given.
  *
  * Threads: any, from hub_subscribe() until hub_unsubscribe(). */
 uint64_t hub_positions(struct subscription *subscription,

@@ -363,12 +363,14 @@ static bool set_start(struct stored_reader *reader, const struct start_point *st
         atomic_init(&reader->routed, MAX_OF(reader->value, 1u) - 1);
     } else if (start->stored_start == STORED_TIME) {
         reader->from = FROM_TIME;
+        feed_unplaced(route->chan, route->feed);
     } else if (start->resume) {
         reader->from = FROM_POSITION;
         return resume_others(start->resume) == RESUME_OTHERS_LIVE;
     } else if (start->last > 0) {
         reader->from = FROM_LAST;
         reader->value = start->last;
+        feed_unplaced(route->chan, route->feed);
     } else {
         return true;
     }

@@ -353,9 +353,14 @@ static enum next go_on(struct stored_reader *reader, const struct topic_read *re
 {
     char bound[40];
 
-    if (!reader->is_started && !start(reader, read)) {
-        snprintf(bound, sizeof(bound), "the first is %" PRIu64, read->first_seq);
-        return fail(reader, FAULT_TRIMMED, reader->value, bound);
+    if (!reader->is_started) {
+        const bool is_kept = start(reader, read);
+
+        feed_placed(reader->base.route.chan, reader->base.route.feed);
+        if (!is_kept) {
+            snprintf(bound, sizeof(bound), "the first is %" PRIu64, read->first_seq);
+            return fail(reader, FAULT_TRIMMED, reader->value, bound);
+        }
     }
     return put_rows(reader, read);
 }

@@ -1,6 +1,7 @@
 /* test_stored_reader.c - consumers of a stored topic: from the log, and from memory. */
 #include <criterion/criterion.h>
 
+#include "hub/positions.h"
 #include "seam/fake_log.h"
 
 /* A consumer whose full channel makes it fall behind. */
@@ -324,6 +325,32 @@ Test(stored_reader, a_stream_that_matches_no_topic_has_caught_up_at_once)
     cr_assert_eq(setting.consumer.closings, 0, "its caller does not know yet that it has begun");
     loop_turn(setting.fixture.loop);
     cr_assert_eq(setting.consumer.closing, CLOSING_CAUGHT_UP);
+    topic_close(&setting);
+}
+
+static bool count_position(void *ctx, const struct source *source, uint64_t sequence)
+{
+    (void)source;
+    (void)sequence;
+    ++*(unsigned *)ctx;
+    return true;
+}
+
+/* A token without the topic would be that of a stream that had come to nothing of it. */
+Test(stored_reader, has_no_positions_until_it_knows_where_it_begins)
+{
+    struct subscription_params params = params_of(1024, STORED_AS_OTHERS, 0);
+    struct setting setting;
+    unsigned count = 0;
+
+    topic_open(&setting, 3);
+    params.last = 1;
+    consumer_join(&setting.consumer, &setting.fixture, params);
+    cr_assert_eq(hub_positions(setting.consumer.subscription, count_position, &count), POSITIONS_UNKNOWN);
+    cr_assert_eq(count, 0);
+    fake_log_settle(&setting.log);
+    cr_assert_str_eq(consumer_positions(&setting.consumer), "@orders=5");
+    cr_assert_str_eq(consumer_read(&setting.consumer), "@orders 6-6, @orders is ACTIVE\n");
     topic_close(&setting);
 }
 
