@@ -129,6 +129,14 @@ static enum err put(struct route *route, struct chunk *chunk, uint32_t first, ui
     return expiry_put(route, chunk, first, last, put_run);
 }
 
+/* In TAIL. The reader may be ahead of the inlet: see DESIGN. */
+static uint64_t tail_position(const struct stored_reader *reader)
+{
+    const uint64_t routed = atomic_load_explicit(&reader->routed, memory_order_relaxed);
+
+    return MAX_OF(reader->base.route.inlet->last_sequence, routed);
+}
+
 void stored_readers_hole(struct inlet *inlet)
 {
     history_clear(inlet->history);
@@ -137,7 +145,7 @@ void stored_readers_hole(struct inlet *inlet)
 
         if (reader->state != STORED_TAIL)
             continue;
-        stored_reader_stand_back(reader, MAX_OF(inlet->last_sequence, reader->tail_from), STORED_READING);
+        stored_reader_stand_back(reader, tail_position(reader), STORED_READING);
         stored_reader_want(reader);
     }
 }
@@ -227,14 +235,19 @@ static void report_deleted(struct stored_reader *reader)
 {
     const struct route *route = &reader->base.route;
     const uint64_t last = reader->topic->last_seq;
+    bool is_unknown = route->part.answer == FILTER_BY_EVENT;
     uint64_t position = atomic_load_explicit(&reader->routed, memory_order_relaxed);
 
     if (reader->state == STORED_TAIL)
-        position = MAX_OF(route->inlet->last_sequence, reader->tail_from);
+        position = tail_position(reader);
     else if (!is_behind(reader->state))
         return;
+    if (!reader->is_started && reader->from == FROM_LAST)
+        position = last - MIN_OF(last, reader->value);
+    is_unknown |= !reader->is_started && reader->from == FROM_TIME;
+    position = MAX_OF(position, reader->leaves_out);
     if (position < last)
-        feed_trimmed(route->chan, route->feed, position + 1, last, route->part.answer == FILTER_BY_EVENT);
+        feed_trimmed(route->chan, route->feed, position + 1, last, is_unknown);
 }
 
 static void stop(struct reader *base)
@@ -361,6 +374,8 @@ static bool set_start(struct stored_reader *reader, const struct start_point *st
     } else if (start->stored_start == STORED_SEQUENCE) {
         reader->from = FROM_SEQUENCE;
         atomic_init(&reader->routed, MAX_OF(reader->value, 1u) - 1);
+        if (MAX_OF(reader->value, 1u) - 1 > route->inlet->last_sequence)
+            feed_unplaced(route->chan, route->feed); /* it may be beyond the log's end */
     } else if (start->stored_start == STORED_TIME) {
         reader->from = FROM_TIME;
         feed_unplaced(route->chan, route->feed);

@@ -68,6 +68,7 @@ struct stored_reader {
     enum stored_from from;
     uint64_t value;
     uint32_t rows;         /* that the next step asks for */
+    uint64_t leaves_out;   /* events up to here are not wanted: a start beyond the log's end */
     struct source *origin; /* of the run that was put last; NULL: none */
     unsigned due;
     bool is_posted;

@@ -185,10 +185,15 @@ static enum err put_portion(struct step *step, const struct topic_run *run, uint
 {
     OWNED(chunk_release) struct chunk *chunk = NULL;
     struct stored_reader *reader = step->reader;
-    const uint64_t position = position_of(reader);
+    const uint64_t last = first_seq + run->count - 1;
+    const uint64_t position = MAX_OF(position_of(reader), reader->leaves_out);
     const uint32_t skip = position >= first_seq ? (uint32_t)(position + 1 - first_seq) : 0;
     enum err err;
 
+    if (position >= last) {
+        set_position(reader, last);
+        return ERR_OK;
+    }
     err = set_origin(reader, run->origin) ? run_chunk(run, skip, portion_bytes(), &step->scan, &chunk)
                                           : ERR_NO_MEMORY;
     if (err != ERR_OK)
@@ -216,11 +221,12 @@ static bool let_others_in(struct stored_reader *reader)
 static void report_trimmed(struct stored_reader *reader, uint64_t next)
 {
     const struct route *route = &reader->base.route;
-    const uint64_t position = position_of(reader);
+    const uint64_t position = MAX_OF(position_of(reader), reader->leaves_out);
 
-    if (next <= position + 1)
+    if (next <= position_of(reader) + 1)
         return;
-    feed_trimmed(route->chan, route->feed, position + 1, next - 1, route->part.answer == FILTER_BY_EVENT);
+    if (position < next - 1)
+        feed_trimmed(route->chan, route->feed, position + 1, next - 1, route->part.answer == FILTER_BY_EVENT);
     set_position(reader, next - 1);
 }
 
@@ -263,7 +269,7 @@ static enum next keep_up(struct stored_reader *reader)
 
     pthread_mutex_lock(&inlet->lock);
     stored_reader_move(reader, STORED_TAIL);
-    reader->tail_from = position;
+    reader->tail_from = MAX_OF(position, reader->leaves_out);
     if (position < inlet->last_sequence && !history_put_from(inlet->history, route, position + 1)) {
         stored_reader_move(reader, STORED_READING);
         next = NEXT_STEP;
@@ -314,6 +320,10 @@ static bool start(struct stored_reader *reader, const struct topic_read *read)
         }
         break;
     case FROM_SEQUENCE:
+        if (position_of(reader) > last) {
+            reader->leaves_out = position_of(reader);
+            set_position(reader, last);
+        }
         return reader->value >= read->first_seq;
     case FROM_EARLIEST:
         set_position(reader, read->first_seq - 1);

@@ -367,6 +367,43 @@ Test(stored_reader, a_topic_that_is_deleted_while_it_is_read_says_what_was_not_r
     topic_close(&setting);
 }
 
+/* It has asked for no more than that. */
+Test(stored_reader, a_topic_that_is_deleted_before_the_first_step_says_no_more_than_was_wanted)
+{
+    struct subscription_params params = params_of(1024, STORED_AS_OTHERS, 0);
+    struct setting setting;
+    struct consumer by_time;
+
+    topic_open(&setting, 3);
+    params.last = 2;
+    consumer_join(&setting.consumer, &setting.fixture, params);
+    consumer_join(&by_time, &setting.fixture, params_of(1024, STORED_TIME, 4));
+    fake_log_remove_topic(&setting.log);
+    cr_assert_str_eq(consumer_read(&setting.consumer), "lost @orders 2 5-6 TRIMMED, @orders is REMOVED\n");
+    cr_assert_str_eq(consumer_read(&by_time), "lost @orders ? 1-6 TRIMMED, @orders is REMOVED\n");
+    consumer_leave(&by_time);
+    topic_close(&setting);
+}
+
+/* The position is never beyond the log's end: who resumes there would be told of a gap. */
+Test(stored_reader, a_start_beyond_the_end_leaves_out_what_comes_before)
+{
+    struct setting setting;
+
+    topic_open(&setting, 1);
+    consumer_join(&setting.consumer, &setting.fixture, params_of(1024, STORED_SEQUENCE, 6));
+    fake_log_settle(&setting.log);
+    (void)consumer_read(&setting.consumer);
+    fake_log_commit(&setting.log, 2, "web");
+    fake_log_deliver(&setting.log);
+    cr_assert_str_eq(consumer_positions(&setting.consumer), "@orders=4");
+    fake_log_commit(&setting.log, 3, "web");
+    fake_log_deliver(&setting.log);
+    cr_assert_str_eq(consumer_read(&setting.consumer), "@orders 6-7\n");
+    cr_assert_str_eq(consumer_positions(&setting.consumer), "@orders=7");
+    topic_close(&setting);
+}
+
 Test(stored_reader, may_leave_while_a_step_is_under_way)
 {
     struct setting setting;
