@@ -15,6 +15,9 @@
 #define MAX_FULL_NS NS_PER_S
 #define TOO_SLOW 4u /* times as much: nor is one that takes a little now and then waited for */
 
+/* What refusals may take that wait or are in flight. Beyond that the session is not read. */
+#define MAX_REFUSED_BYTES 4096u
+
 /* A message is full beyond this; one command with its request may be larger. Clients accept 4 MiB
  * by default. A small message also shows sooner that the session reads. */
 #define MAX_MESSAGE_BYTES (64u << 10)
@@ -260,7 +263,13 @@ void command_refused(struct commands *commands, uint64_t message, const struct f
     field_varint(&body, PB_REGISTER_RESPONSE_REFUSED_CODE, fault_code(fault->reason));
     field_bytes(&body, PB_REGISTER_RESPONSE_REFUSED_TEXT, (struct bytes){(const uint8_t *)text, length});
     field_text(&body, PB_REGISTER_RESPONSE_REFUSED_REASON, fault_reason_name(fault->reason));
+    commands->refused_bytes += body.size;
     enqueue(commands, PB_REGISTER_RESPONSE_COMMAND_REFUSED, &body);
+}
+
+bool commands_full_of_refusals(const struct commands *commands)
+{
+    return commands->refused_bytes >= MAX_REFUSED_BYTES;
 }
 
 void commands_beat(struct commands *commands, int64_t interval_ns)
@@ -274,20 +283,27 @@ void commands_confirm(struct commands *commands, uint64_t message)
     cq_add_post_poll_hook(call_cq(commands->call), &commands->flush_hook);
 }
 
+static bool something_waits(struct commands *commands)
+{
+    pthread_mutex_lock(&commands->lock);
+    bool waits = command_queue_size(&commands->waiting) > 0 || command_queue_broken(&commands->waiting);
+    pthread_mutex_unlock(&commands->lock);
+    return waits;
+}
+
 void commands_sent(struct commands *commands, bool ok)
 {
     (void)ok; /* after a failure the call is about to end */
     commands->in_flight = false;
+    if (commands->refused_bytes > 0 && !something_waits(commands))
+        commands->refused_bytes = 0;
     cq_timer_stop(call_cq(commands->call), &commands->write_timer);
     cq_add_post_poll_hook(call_cq(commands->call), &commands->flush_hook);
 }
 
 bool commands_all_sent(struct commands *commands)
 {
-    pthread_mutex_lock(&commands->lock);
-    bool waits = command_queue_size(&commands->waiting) > 0 || command_queue_broken(&commands->waiting);
-    pthread_mutex_unlock(&commands->lock);
-    return !waits && !commands->in_flight && commands->reported == commands->confirmed;
+    return !something_waits(commands) && !commands->in_flight && commands->reported == commands->confirmed;
 }
 
 void commands_finish(struct commands *commands, const struct fault *fault)

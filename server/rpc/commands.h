@@ -37,6 +37,7 @@ struct commands {
     uint64_t confirmed;             /* messages of the session that are done */
     uint64_t reported;              /* the last `confirmed` that was sent */
     struct stored_pipeline *stored; /* what was stored since the last Confirm; NULL: nothing ever */
+    size_t refused_bytes;           /* of refusals, which wait or are in flight */
     bool in_flight, stopped;
     const struct fault *last; /* commands_finish() was called with it */
     int64_t took_at_ns;       /* in flight: when the session last took something; with `last`: its call */
@@ -57,8 +58,11 @@ void command_stop(struct commands *commands, uint64_t activation, enum fault_rea
 void command_pause(struct commands *commands, uint64_t activation, bool pause);
 void command_closing(struct commands *commands, enum fault_reason reason, int64_t deadline_ns);
 
-/* A message of the session was refused; the session goes on. */
+/* Wire thread. A message of the session was refused; the session goes on. */
 void command_refused(struct commands *commands, uint64_t message, const struct fault *fault);
+/* Wire thread. So many refusals wait that no more messages should be read. It ends in
+ * commands_sent(). */
+bool commands_full_of_refusals(const struct commands *commands);
 
 /* Wire thread. From now on an empty message follows each silence of `interval_ns`; 0: none. */
 void commands_beat(struct commands *commands, int64_t interval_ns);

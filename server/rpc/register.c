@@ -408,6 +408,8 @@ static void sent(struct call *call, bool ok)
 
     commands_sent(&registration->commands, ok);
     finish_when_sent(registration);
+    if (registration->store) /* refusals may have left */
+        read_next(registration);
 }
 
 static void lost(struct call *call)

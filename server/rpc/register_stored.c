@@ -58,7 +58,7 @@ bool registration_may_read(const struct registration *registration)
 {
     return !registration->reading && !registration->ending && !registration->half_closed &&
            !registration_is_occupied(registration) && session_store_accepts(registration->store) &&
-           call_alive(registration->call);
+           !commands_full_of_refusals(&registration->commands) && call_alive(registration->call);
 }
 
 bool registration_stores(const struct registration *registration, const struct framing_scan *scan)

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
-"""Shared sessions beside stored topics: a session that is blocked is not read."""
+"""Shared sessions beside stored topics: a session that is blocked is not read, nor one that does not
+read what is answered."""
 import unittest
 
 from harness.case import main
 from harness.client import subscribe_request
 from harness.daemon import eventually
 from harness.protos import v1
+from harness.rawh2 import message
 from harness.sessions import WithSessions, of
 from harness.topics import TopicsCase
 
@@ -76,6 +78,48 @@ class Blocked(WithSessions, TopicsCase):
         self.check_blocked(session, 5)
         consumer.credit(10 * MESSAGES)
         self.daemon.stop()
+
+
+REFUSED = 1200  # messages; they fit into the window of a new stream, their answers are much more
+GRANTED = 1 << 20
+
+
+class Refusals(WithSessions, TopicsCase):
+    def setUp(self):
+        super().setUp()
+        self.start()
+        self.create("stored")
+
+    def test_a_session_that_does_not_read_refusals_is_not_read(self):
+        connection = self.raw(window=0)
+        stream = connection.request("/tributary.v1.Publisher/Register")
+        hello = v1.RegisterRequest(hello=v1.Hello(name="session", mode=v1.Hello.SHARED))
+        refused = v1.RegisterRequest(
+            events=[v1.Event(topic="stored")], publisher=v1.PublisherNumbers(first_number=1)
+        )
+        live = v1.RegisterRequest(events=[v1.Event(topic="live")])
+        stream.send(message(hello.SerializeToString()))
+        eventually(lambda: self.daemon.producer("session"), "the session is there")
+        data = message(refused.SerializeToString()) * REFUSED + message(live.SerializeToString())
+        self.assertLess(len(data), 1 << 15)
+        stream.send(data)
+        # If all were read, the last one would be counted before so many answers.
+        for _ in range(100):
+            self.admin().ListTopics(v1.ListTopicsRequest())
+        self.assertEqual(self.daemon.counters()["messages.in"], 0)
+
+        stream.grant(GRANTED)
+        numbers = []
+
+        def all_handled():
+            answers = [v1.RegisterResponse.FromString(each) for each in stream.messages]
+            commands = [each for answer in answers for each in answer.commands]
+            numbers[:] = [each.refused.message for each in commands if each.HasField("refused")]
+            return any(each.confirm.message == REFUSED + 2 for each in commands)
+
+        connection.wait(all_handled, "all is handled")
+        self.assertEqual(numbers, list(range(2, REFUSED + 2)))
+        self.assertEqual(self.daemon.counters()["messages.in"], 1)
 
 
 if __name__ == "__main__":
