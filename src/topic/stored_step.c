@@ -393,7 +393,6 @@ static enum next decide(struct stored_reader *reader, const struct topic_read *r
     case TOPIC_FENCED:
     case TOPIC_GAP:
     case TOPIC_PUBLISHER_FORGOTTEN:
-    case TOPIC_TOO_MANY_PUBLISHERS:
     case TOPIC_TOO_MANY_DELAYED:
     case TOPIC_TOO_MANY:
     case TOPIC_DISK_FULL:

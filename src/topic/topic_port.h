@@ -28,7 +28,6 @@ enum topic_outcome {
     TOPIC_FENCED,  /* the four of publisher.h */
     TOPIC_GAP,     /* `expected` has the number that must come next */
     TOPIC_PUBLISHER_FORGOTTEN,
-    TOPIC_TOO_MANY_PUBLISHERS,
     TOPIC_TOO_MANY_DELAYED,
     TOPIC_TOO_MANY, /* as many topics as there may be */
     TOPIC_DISK_FULL,

@@ -26,7 +26,6 @@ enum fault_reason topic_outcome_fault(enum topic_outcome outcome, const char *fi
         [TOPIC_FENCED] = {FAULT_PUBLISHER_FENCED, true},
         [TOPIC_GAP] = {FAULT_NUMBER_GAP, true},
         [TOPIC_PUBLISHER_FORGOTTEN] = {FAULT_PUBLISHER_UNKNOWN, true},
-        [TOPIC_TOO_MANY_PUBLISHERS] = {FAULT_TOO_MANY_PUBLISHERS, true},
         [TOPIC_TOO_MANY_DELAYED] = {FAULT_TOO_MANY_DELAYED, true},
         [TOPIC_TOO_MANY] = {FAULT_TOO_MANY_TOPICS, true},
         [TOPIC_DISK_FULL] = {FAULT_STORE_FULL, false},

@@ -28,7 +28,7 @@ static const char *const statement_texts[DB_STATEMENT_COUNT] = {
                          " VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(producer, id)"
                          " DO UPDATE SET life = ?3, last = ?4, used = ?5, hash = ?6",
     [DB_PUBLISHER_EXPIRE] = "DELETE FROM publisher WHERE (producer, id) IN"
-                            " (SELECT producer, id FROM publisher WHERE used < ?1 LIMIT ?2)",
+                            " (SELECT producer, id FROM publisher WHERE used < ?1 ORDER BY used LIMIT ?2)",
     [DB_IDS_PUT] = "INSERT INTO ids(topic, number, at, hash, data) VALUES(?1, ?2, ?3, ?4, ?5)",
     /* of the rows before the one that has number ?2 */
     [DB_IDS_EXPIRE] = "DELETE FROM ids WHERE topic = ?1 AND number IN"

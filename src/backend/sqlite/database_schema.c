@@ -40,6 +40,7 @@ const struct store_table store_schema[] = {
     {3, "CREATE INDEX due_topic ON due(topic)"},
     {3, "CREATE TABLE ids(topic INTEGER NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL,"
         " hash INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY(topic, number)) STRICT, WITHOUT ROWID"},
+    {4, "CREATE INDEX publisher_used ON publisher(used)"},
 };
 const unsigned store_schema_count = ARRAY_LEN(store_schema);
 

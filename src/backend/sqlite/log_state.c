@@ -167,9 +167,9 @@ enum db_result log_end(struct store *store)
         if (result == DB_OK && !topic->is_deleted)
             result = log_trim(store, topic);
     }
-    if (result == DB_OK && clock_mono_ns() >= log->due_ns)
-        result = log_tidy(store);
-    return result == DB_OK ? publisher_write_all(&store->database, log) : result;
+    if (result == DB_OK) /* before publishers are forgotten: these were not silent */
+        result = publisher_write_all(&store->database, log);
+    return result == DB_OK && clock_mono_ns() >= log->due_ns ? log_tidy(store) : result;
 }
 
 static void untouch(struct stored_topic *topic)

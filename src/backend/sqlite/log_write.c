@@ -175,11 +175,6 @@ static enum db_result decide(struct store *store, struct topic_append *append, u
     append->duplicates = decision.duplicates;
     append->expected = decision.expected;
     *as_out = decision.as;
-    if (append->outcome == TOPIC_DONE && !(*seen_out)->state.is_known &&
-        store->log.publisher_count >= MAX_PUBLISHERS) {
-        append->outcome = TOPIC_TOO_MANY_PUBLISHERS;
-        store->log.due_ns = MIN_OF(store->log.due_ns, store->log.publishers_due_ns);
-    }
     return DB_OK;
 }
 

@@ -90,7 +90,8 @@ enum db_result publisher_find(struct database *database, struct topic_log *log, 
 
 /* ---- those of a transaction ---- */
 
-static enum db_result write_row(struct database *database, const struct seen_publisher *seen, int64_t now_ns)
+static enum db_result write_row(struct database *database, const struct seen_publisher *seen,
+                                uint64_t used_ns)
 {
     sqlite3_stmt *statement = database->statements[DB_PUBLISHER_PUT];
 
@@ -98,11 +99,37 @@ static enum db_result write_row(struct database *database, const struct seen_pub
     bind_bytes(statement, 2, id_of(seen));
     bind_number(statement, 3, seen->state.life);
     bind_number(statement, 4, seen->state.last);
-    bind_number(statement, 5, (uint64_t)now_ns);
-    bind_number(statement, 6, hash_of(seen, (uint64_t)now_ns));
+    bind_number(statement, 5, used_ns);
+    bind_number(statement, 6, hash_of(seen, used_ns));
     return database_step(database, DB_PUBLISHER_PUT, "write a publisher");
 }
 
+/* Removes at most `rows` that were last used before a time: those that were silent for longest. */
+static enum db_result remove_silent(struct database *database, struct topic_log *log, int64_t before_ns,
+                                    uint64_t rows, uint64_t *removed_out)
+{
+    sqlite3_stmt *statement = database->statements[DB_PUBLISHER_EXPIRE];
+
+    bind_number(statement, 1, (uint64_t)before_ns);
+    bind_number(statement, 2, rows);
+    const enum db_result result = database_step(database, DB_PUBLISHER_EXPIRE, "forget publishers");
+    *removed_out = result == DB_OK ? (uint64_t)sqlite3_changes(database->handle) : 0;
+    log->publishers_gone += *removed_out;
+    return result;
+}
+
+/* A transaction has at most MAX_UNCOMMITTED_EVENTS publishers, so it forgets none of its own. */
+static enum db_result remove_beyond_bound(struct database *database, struct topic_log *log)
+{
+    const uint64_t bound = log->publishers_gone + MAX_PUBLISHERS;
+    uint64_t removed;
+
+    if (log->publisher_count <= bound)
+        return DB_OK;
+    return remove_silent(database, log, INT64_MAX, log->publisher_count - bound, &removed);
+}
+
+/* The times of use rise, even where the wall clock goes back: the last one stays the last one. */
 enum db_result publisher_write_all(struct database *database, struct topic_log *log)
 {
     enum db_result result = DB_OK;
@@ -111,14 +138,19 @@ enum db_result publisher_write_all(struct database *database, struct topic_log *
     {
         const struct seen_publisher *seen = container_of(node, struct seen_publisher, node);
 
-        if (result == DB_OK && seen->is_changed)
-            result = write_row(database, seen, log->now_ns);
+        if (result != DB_OK || !seen->is_changed)
+            continue;
+        log->publisher_used_ns = MAX_OF((uint64_t)log->now_ns, log->publisher_used_ns + 1);
+        result = write_row(database, seen, log->publisher_used_ns);
     }
-    return result;
+    return result == DB_OK ? remove_beyond_bound(database, log) : result;
 }
 
 void publisher_forget(struct topic_log *log, bool committed)
 {
+    if (committed)
+        log->publisher_count -= MIN_OF(log->publishers_gone, log->publisher_count);
+    log->publishers_gone = 0;
     if (log->publishers.count == 0)
         return;
     map_each(node, following, &log->publishers)
@@ -136,24 +168,23 @@ void publisher_forget(struct topic_log *log, bool committed)
 
 enum db_result publisher_expire(struct database *database, struct topic_log *log, bool *more_out)
 {
-    sqlite3_stmt *statement = database->statements[DB_PUBLISHER_EXPIRE];
+    const int64_t before_ns = MAX_OF(log->now_ns - PUBLISHER_KEPT_NS, 0);
+    uint64_t removed;
+    const enum db_result result = remove_silent(database, log, before_ns, MAX_TRIM_ROWS, &removed);
 
-    bind_number(statement, 1, (uint64_t)MAX_OF(log->now_ns - PUBLISHER_KEPT_NS, 0));
-    bind_number(statement, 2, MAX_TRIM_ROWS);
-    const enum db_result result = database_step(database, DB_PUBLISHER_EXPIRE, "forget publishers");
-    const uint64_t removed = result == DB_OK ? (uint64_t)sqlite3_changes(database->handle) : 0;
     *more_out = removed == MAX_TRIM_ROWS;
-    log->publisher_count -= MIN_OF(removed, log->publisher_count);
     return result;
 }
 
 bool publisher_count(struct database *database, struct topic_log *log, struct refusal *refusal)
 {
-    int64_t count;
+    int64_t count, used_ns;
 
-    if (!database_number(database, "SELECT count(*) FROM publisher", &count))
+    if (!database_number(database, "SELECT count(*) FROM publisher", &count) ||
+        !database_number(database, "SELECT coalesce(max(used), 0) FROM publisher", &used_ns))
         return database_refuse(database, database->error.code, "count the publishers", refusal);
     log->publisher_count = (uint64_t)count;
+    log->publisher_used_ns = (uint64_t)used_ns;
     log->publishers_due_ns = clock_from_now_ns(PUBLISHERS_EVERY_NS);
     return true;
 }

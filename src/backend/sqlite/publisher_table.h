@@ -20,14 +20,16 @@ struct seen_publisher {
 /* Finds a publisher, in a transaction. DB_FAILED: its row is damaged. */
 enum db_result publisher_find(struct database *database, struct topic_log *log, struct bytes producer,
                               struct bytes id, struct seen_publisher **seen_out);
-/* Writes those that have changed. */
+/* Writes those that have changed. Beyond MAX_PUBLISHERS, removes those that were silent for
+ * longest. */
 enum db_result publisher_write_all(struct database *database, struct topic_log *log);
-/* Forgets what the transaction has seen. `committed`: new ones count. */
+/* Forgets what the transaction has seen. `committed`: what it has added and removed counts. */
 void publisher_forget(struct topic_log *log, bool committed);
 
 /* Removes publishers that were silent for PUBLISHER_KEPT_NS, at most MAX_TRIM_ROWS. Sets *more_out
  * where there may be more. */
 enum db_result publisher_expire(struct database *database, struct topic_log *log, bool *more_out);
+/* Reads how many there are, and when the last one was used. */
 MUST_CHECK bool publisher_count(struct database *database, struct topic_log *log, struct refusal *refusal);
 
 #endif

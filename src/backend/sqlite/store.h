@@ -115,7 +115,8 @@ void store_submit(struct store *store, struct store_op *op);
 /* So much may wait for its commit: two commits, or 16 MiB. */
 #define MAX_UNCOMMITTED_BYTES ((size_t)16 << 20)
 #define MAX_UNCOMMITTED_EVENTS 65536u
-#define MAX_PUBLISHERS 65536u
+/* So many are remembered. With one more, the one that was silent for longest is forgotten. */
+#define MAX_PUBLISHERS MAX_UNCOMMITTED_EVENTS
 /* A publisher that was silent for so long is forgotten. */
 #define PUBLISHER_KEPT_NS (7 * 24 * 3600 * INT64_C(1000000000))
 

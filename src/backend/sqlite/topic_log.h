@@ -35,7 +35,9 @@ struct topic_log {
      * `deleted` whose table is gone. */
     struct stored_topic *created, *dropped;
     struct map publishers; /* that the open transaction has seen */
-    uint64_t publisher_count;
+    /* Rows in the table, with new ones of the open transaction; those that left in it, and count
+     * still; the highest time of use of them all. */
+    uint64_t publisher_count, publishers_gone, publisher_used_ns;
     uint64_t last_id;
     int64_t now_ns; /* wall clock, of the open transaction */
     uint32_t trim_left;

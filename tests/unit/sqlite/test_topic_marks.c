@@ -337,7 +337,8 @@ Test(marks, a_store_of_version_2_keeps_its_topics)
 
     cr_assert_eq(append(&fixture, topic, 'a', 1, 1, 50), TOPIC_DONE);
     fixture_close(&fixture);
-    fixture_sql(&fixture, "DROP TABLE due; DROP TABLE ids; DELETE FROM meta WHERE key = 'id_key';"
+    fixture_sql(&fixture, "DROP TABLE due; DROP TABLE ids; DROP INDEX publisher_used;"
+                          "DELETE FROM meta WHERE key = 'id_key';"
                           "UPDATE meta SET value = '2' WHERE key = 'schema'; PRAGMA user_version = 2");
     fixture_expect_open(&fixture);
     cr_assert_eq(topic_info_of(&fixture, topic).next_seq, 51u);

@@ -5,7 +5,10 @@
  * confirmed when they are on the disk: what was confirmed survives a crash of the server and of its
  * machine. Such a publisher numbers its events, unless `numbering.off` is set, and the server keeps
  * the last number that it has stored. So a message that is sent again, because its confirmation was
- * lost, is not stored twice: as long as the publisher lives, delivery is *exactly once*.
+ * lost, is not stored twice: as long as the publisher lives, delivery is *exactly once*. There is
+ * one bound: the server remembers 65 536 publishers, each for 7 days after its last message. Where
+ * it forgets this one before the first message of its life is confirmed, that one may be stored
+ * twice.
  *
  * A program that may rely on this:
  *   - An event that was confirmed is stored, once.
