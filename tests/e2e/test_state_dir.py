@@ -604,7 +604,9 @@ class FullDisk(WithStateDir):
             self.state = os.path.join(folder, "state")
             self.start()
             self.add("first")
-            eventually(lambda: os.path.exists(self.file("store.ballast")), "the ballast")
+            whole = 10 << 20  # a quarter of a small disk, written in steps
+            ballast = self.file("store.ballast")
+            eventually(lambda: os.path.exists(ballast) and os.path.getsize(ballast) == whole, "the ballast")
             filler = os.path.join(folder, "filler")
             with open(filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
                 while True:
