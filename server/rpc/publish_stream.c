@@ -60,12 +60,14 @@ static bool is_busy(const struct publish_stream *stream)
 }
 
 /* Reads the next batch, unless the stream is blocked: a batch is being offered. */
-static void read_next(struct publish_stream *stream)
+static INLINE void read_next(struct publish_stream *stream)
 {
     const struct stored_pipeline *pipeline = stream->intake.pipeline;
     bool wanted = !stream->half_closed && !stream->draining && !stream->offering &&
-                  stream->answer.refused.size < MAX_REFUSED_BYTES && stored_pipeline_accepts(pipeline);
-    uint64_t known = stream->answer.confirmed + stream->coalesced + stored_pipeline_unconfirmed(pipeline);
+                  stream->answer.refused.size < MAX_REFUSED_BYTES &&
+                  (!pipeline || stored_pipeline_accepts(pipeline));
+    uint64_t known =
+        stream->answer.confirmed + stream->coalesced + (pipeline ? stored_pipeline_unconfirmed(pipeline) : 0);
 
     if (wanted && !stream->reading && known == stream->received && call_alive(stream->intake.call)) {
         stream->reading = true;
@@ -147,7 +149,7 @@ static void hold(struct publish_stream *stream, const struct scanned_message *sc
 
 /* Coalesces the batch, or offers it: after the coalesced ones, so that the order stays. Where these
  * are accepted at once, intake->fault is still that of the batch. */
-static void handle_live(struct publish_stream *stream, const struct scanned_message *scanned)
+static INLINE void handle_live(struct publish_stream *stream, const struct scanned_message *scanned)
 {
     for (;;) {
         if (is_busy(stream) && intake_coalesce(&stream->intake, scanned)) {
@@ -191,24 +193,22 @@ static bool handle_stored(struct publish_stream *stream, struct scanned_message 
     return !scanned->reason;
 }
 
-static void handle_scanned(struct publish_stream *stream, struct scanned_message *scanned)
+/* Where topics are stored. Returns whether the batch is handled, or held. */
+static NOINLINE bool handle_by_topics(struct publish_stream *stream, struct scanned_message *scanned)
 {
-    if (intake_may_store(&stream->intake, scanned)) {
-        struct stored_plan plan;
+    struct stored_plan plan;
+    const enum intake_kind kind = intake_sort(&stream->intake, scanned, &plan);
 
-        switch (intake_sort(&stream->intake, scanned, &plan)) {
-        case INTAKE_WAITS:
-            hold(stream, scanned, false);
-            return;
-        case INTAKE_STORED:
-            if (handle_stored(stream, scanned, &plan))
-                return;
-            break;
-        case INTAKE_LIVE:
-            break;
-        }
-    }
-    if (!stored_pipeline_is_empty(stream->intake.pipeline))
+    if (kind == INTAKE_WAITS)
+        hold(stream, scanned, false);
+    return kind == INTAKE_WAITS || (kind == INTAKE_STORED && handle_stored(stream, scanned, &plan));
+}
+
+static INLINE void handle_scanned(struct publish_stream *stream, struct scanned_message *scanned)
+{
+    if (intake_may_store(&stream->intake, scanned) && handle_by_topics(stream, scanned))
+        return;
+    if (stream->intake.pipeline && !stored_pipeline_is_empty(stream->intake.pipeline))
         hold(stream, scanned, true);
     else
         handle_live(stream, scanned);
@@ -228,7 +228,7 @@ static enum fault_reason read_heartbeat(struct publish_stream *stream, const str
     return reason;
 }
 
-static void handle_message(struct publish_stream *stream, struct message *message)
+static INLINE void handle_message(struct publish_stream *stream, struct message *message)
 {
     struct scanned_message scanned = intake_scan(&stream->intake, message);
 
