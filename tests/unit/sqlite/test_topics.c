@@ -24,7 +24,7 @@ static void end(void)
     fixture_fini(&fixture);
 }
 
-TestSuite(topics, .init = begin, .fini = end, .timeout = 60);
+TestSuite(topics, .init = begin, .fini = end, .timeout = 100);
 
 static const struct topic_settings no_bounds = {.max_events = 0};
 
@@ -429,7 +429,7 @@ Test(topics, a_store_of_version_1_keeps_its_records)
     cr_assert_str_eq(fixture_records(&fixture), "a=1");
 }
 
-Test(topics, a_migration_that_was_interrupted_goes_on, .timeout = 100)
+Test(topics, a_migration_that_was_interrupted_goes_on)
 {
     unsigned calls;
 
