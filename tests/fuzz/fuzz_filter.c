@@ -291,6 +291,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             selectors[i][j].labels = lists_of[i][j].labels;
         }
     }
+    if (now.producer.size > 0 && now.producer.data[0] == '@')
+        return 0; /* the name of a stored topic, which filter_stored() decides */
     if (filter_new(selectors[0], counts[0], selectors[1], counts[1], &filter, &fault) == FAULT_NONE)
         check_filter(filter, lists, counts, &now);
     filter_free(filter);

@@ -81,6 +81,8 @@ static void decode_request(const struct framing_scan *scan, struct bytes message
         return;
     if (scan->fields[3].present && scan->fields[3].type != WIRE_VARINT)
         return;
+    if (scan->fields[5].present) /* a message, which is read by itself */
+        return;
     Tributary__V1__PublishRequest *request =
         tributary__v1__publish_request__unpack(NULL, message.size, message.data);
     CHECK(request && request->n_events == scan->count);
