@@ -1,9 +1,9 @@
 /* producers.c - `tributary producers ls` and `tributary producers get`. */
 #include <stdio.h>
 
-#include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
+#include "client/tool/named.h"
 #include "client/tool/producers_show.h"
 #include "client/tool/repeat.h"
 #include "client/tool/verbs.h"
@@ -60,12 +60,14 @@ static int list(void *ctx, struct tributary *client, FILE *out, struct display_s
     return result;
 }
 
-static int get(struct settings *settings, struct tributary *client, const char *name)
+static int get(const struct verb *verb, void *ctx, struct tributary *client, const char *name)
 {
+    struct settings *settings = ctx;
     const struct tributary_producers_query query = {
         .pattern = name, .timeout_ns = link_left_ns(&settings->common), .each = on_one, .ctx = settings};
     struct tributary_status status;
 
+    (void)verb;
     if (tributary_producer_get(client, &query, &status) != TRIBUTARY_OK)
         return link_failed(name, &status);
     return EXITS_OK;
@@ -89,21 +91,13 @@ static int run_list(const struct verb *verb, int argc, char **argv)
 static int run_get(const struct verb *verb, int argc, char **argv)
 {
     struct settings settings = {.output = GET_TEXT};
-    struct text_list arguments = {0};
-    struct tributary *client = NULL;
-    int result = EXITS_OK;
+    const struct named_job job = {.verb = verb,
+                                  .settings = &settings,
+                                  .common = &settings.common,
+                                  .missing = "the producer's name is missing",
+                                  .each = get};
 
-    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        if (arguments.count == 0)
-            result = cli_wrong(verb, "the producer's name is missing");
-        else
-            result = link_open(verb, &settings.common, &client);
-        if (result == EXITS_OK)
-            result = get(&settings, client, arguments.items[0]);
-        tributary_free(client);
-    }
-    cli_free(verb, &settings, &arguments);
-    return result;
+    return named_run(&job, argc, argv);
 }
 
 #define OFFSET(member) offsetof(struct settings, member)

@@ -6,6 +6,7 @@
 #include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
+#include "client/tool/named.h"
 #include "client/tool/value.h"
 #include "client/tool/verbs.h"
 
@@ -60,19 +61,20 @@ static void on_removed(void *ctx, const struct tributary_producer *producer)
     putchar('\n');
 }
 
-static int remove_one(struct removing *removing, struct tributary *client, const char *name)
+static int remove_one(const struct verb *verb, void *ctx, struct tributary *client, const char *name)
 {
-    const struct settings *settings = removing->settings;
+    const struct settings *settings = ctx;
+    struct removing removing = {.settings = settings, .wait = verb == &verb_producers_drain};
     const bool cancel = settings->cancel || drain_of(settings) == 0;
     const int64_t left_ns = link_left_ns(&settings->common);
     const struct tributary_removal removal = {
         .name = name,
         .cancel = cancel,
         .drain_ns = cancel ? 0 : drain_of(settings),
-        .wait = removing->wait,
+        .wait = removing.wait,
         .timeout_ns = left_ns > 0 ? left_ns : drain_of(settings) + ANSWER_NS,
         .each = on_removed,
-        .ctx = removing,
+        .ctx = &removing,
     };
     struct tributary_status status;
 
@@ -81,27 +83,27 @@ static int remove_one(struct removing *removing, struct tributary *client, const
     return EXITS_OK;
 }
 
+static int check(const struct verb *verb, const void *ctx, size_t names)
+{
+    const struct settings *settings = ctx;
+
+    (void)names;
+    if (settings->cancel && settings->drain_ns != NOT_GIVEN)
+        return cli_wrong(verb, "--drain and --cancel exclude each other");
+    return EXITS_OK;
+}
+
 static int run(const struct verb *verb, int argc, char **argv)
 {
     struct settings settings = {.drain_ns = NOT_GIVEN};
-    struct removing removing = {.settings = &settings, .wait = verb == &verb_producers_drain};
-    struct text_list arguments = {0};
-    struct tributary *client = NULL;
-    int result = EXITS_OK;
+    const struct named_job job = {.verb = verb,
+                                  .settings = &settings,
+                                  .common = &settings.common,
+                                  .missing = "the producer's name is missing",
+                                  .check = check,
+                                  .each = remove_one};
 
-    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        if (arguments.count == 0)
-            result = cli_wrong(verb, "the producer's name is missing");
-        else if (settings.cancel && settings.drain_ns != NOT_GIVEN)
-            result = cli_wrong(verb, "--drain and --cancel exclude each other");
-        else
-            result = link_open(verb, &settings.common, &client);
-    }
-    for (size_t i = 0; client && i < arguments.count && result == EXITS_OK; i++)
-        result = remove_one(&removing, client, arguments.items[i]);
-    tributary_free(client);
-    cli_free(verb, &settings, &arguments);
-    return result;
+    return named_run(&job, argc, argv);
 }
 
 #define OFFSET(member) offsetof(struct settings, member)

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "client/tool/exits.h"
-#include "client/tool/cli.h"
 #include "client/tool/link.h"
+#include "client/tool/named.h"
 #include "client/tool/repeat.h"
 #include "client/tool/table.h"
 #include "client/tool/verbs.h"
@@ -246,37 +246,36 @@ static int run_list(const struct verb *verb, int argc, char **argv)
     return repeat_run(&job, argc, argv);
 }
 
+static int kick(const struct verb *verb, void *ctx, struct tributary *client, const char *id)
+{
+    const struct kick_settings *settings = ctx;
+    const struct tributary_kick order = {
+        .subscription_id = id,
+        .reason = settings->reason,
+        .drain = settings->drain,
+        .drain_ns = settings->deadline_ns < 0    ? 0
+                    : settings->deadline_ns == 0 ? TRIBUTARY_NONE
+                                                 : settings->deadline_ns,
+        .timeout_ns = link_left_ns(&settings->common),
+    };
+    struct tributary_status status;
+
+    (void)verb;
+    if (tributary_kick(client, &order, &status) != TRIBUTARY_OK)
+        return link_failed(id, &status);
+    return EXITS_OK;
+}
+
 static int run_kick(const struct verb *verb, int argc, char **argv)
 {
     struct kick_settings settings = {.deadline_ns = -1};
-    struct text_list arguments = {0};
-    struct tributary *client = NULL;
-    struct tributary_status status;
-    int result = EXITS_OK;
+    const struct named_job job = {.verb = verb,
+                                  .settings = &settings,
+                                  .common = &settings.common,
+                                  .missing = "the subscription's id is missing: see 'tributary subs ls'",
+                                  .each = kick};
 
-    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        if (arguments.count == 0)
-            result = cli_wrong(verb, "the subscription's id is missing: see 'tributary subs ls'");
-        else
-            result = link_open(verb, &settings.common, &client);
-    }
-    for (size_t i = 0; i < arguments.count && result == EXITS_OK && client; i++) {
-        const struct tributary_kick kick = {
-            .subscription_id = arguments.items[i],
-            .reason = settings.reason,
-            .drain = settings.drain,
-            .drain_ns = settings.deadline_ns < 0    ? 0
-                        : settings.deadline_ns == 0 ? TRIBUTARY_NONE
-                                                    : settings.deadline_ns,
-            .timeout_ns = link_left_ns(&settings.common),
-        };
-
-        if (tributary_kick(client, &kick, &status) != TRIBUTARY_OK)
-            result = link_failed(arguments.items[i], &status);
-    }
-    tributary_free(client);
-    cli_free(verb, &settings, &arguments);
-    return result;
+    return named_run(&job, argc, argv);
 }
 
 #define LIST_OFFSET(member) offsetof(struct list_settings, member)

@@ -2,9 +2,9 @@
 #include <stdio.h>
 
 #include "base/base.h"
-#include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
+#include "client/tool/named.h"
 #include "client/tool/repeat.h"
 #include "client/tool/topics_show.h"
 #include "client/tool/verbs.h"
@@ -75,12 +75,14 @@ static void on_one(void *ctx, const struct tributary_topic *topic)
         topic_show_whole(topic);
 }
 
-static int show(struct settings *settings, struct tributary *client, const char *name)
+static int show(const struct verb *verb, void *ctx, struct tributary *client, const char *name)
 {
+    struct settings *settings = ctx;
     const struct tributary_topic_answer answer = {
         .timeout_ns = link_left_ns(&settings->common), .each = on_one, .ctx = settings};
     struct tributary_status status;
 
+    (void)verb;
     if (tributary_topic_get(client, name, &answer, &status) != TRIBUTARY_OK)
         return link_failed(name, &status);
     return EXITS_OK;
@@ -89,21 +91,13 @@ static int show(struct settings *settings, struct tributary *client, const char 
 static int run_info(const struct verb *verb, int argc, char **argv)
 {
     struct settings settings = {.output = INFO_TEXT};
-    struct text_list arguments = {0};
-    struct tributary *client = NULL;
-    int result = EXITS_OK;
+    const struct named_job job = {.verb = verb,
+                                  .settings = &settings,
+                                  .common = &settings.common,
+                                  .missing = "the topic's name is missing",
+                                  .each = show};
 
-    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        if (arguments.count == 0)
-            result = cli_wrong(verb, "the topic's name is missing");
-        else
-            result = link_open(verb, &settings.common, &client);
-        if (result == EXITS_OK)
-            result = show(&settings, client, arguments.items[0]);
-        tributary_free(client);
-    }
-    cli_free(verb, &settings, &arguments);
-    return result;
+    return named_run(&job, argc, argv);
 }
 
 #define OFFSET(member) offsetof(struct settings, member)

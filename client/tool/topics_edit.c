@@ -6,6 +6,7 @@
 #include "client/tool/cli.h"
 #include "client/tool/exits.h"
 #include "client/tool/link.h"
+#include "client/tool/named.h"
 #include "client/tool/topics_show.h"
 #include "client/tool/verbs.h"
 
@@ -101,26 +102,19 @@ static enum tributary_code delete_one(struct settings *settings, struct tributar
                                   status);
 }
 
-static enum tributary_code edit(const struct verb *verb, struct settings *settings, struct tributary *client,
-                                const char *name, struct tributary_status *status)
+static int edit(const struct verb *verb, void *ctx, struct tributary *client, const char *name)
 {
-    if (verb == &verb_topics_create)
-        return create(settings, client, name, status);
-    if (verb == &verb_topics_update)
-        return update(settings, client, name, status);
-    return delete_one(settings, client, name, status);
-}
-
-static int run_all(const struct verb *verb, struct settings *settings, struct tributary *client,
-                   const struct text_list *names)
-{
+    struct settings *settings = ctx;
     struct tributary_status status;
+    enum tributary_code code;
 
-    for (size_t i = 0; i < names->count; i++) {
-        if (edit(verb, settings, client, names->items[i], &status) != TRIBUTARY_OK)
-            return link_failed(names->items[i], &status);
-    }
-    return EXITS_OK;
+    if (verb == &verb_topics_create)
+        code = create(settings, client, name, &status);
+    else if (verb == &verb_topics_update)
+        code = update(settings, client, name, &status);
+    else
+        code = delete_one(settings, client, name, &status);
+    return code == TRIBUTARY_OK ? EXITS_OK : link_failed(name, &status);
 }
 
 static bool changes_nothing(const struct settings *settings)
@@ -130,11 +124,11 @@ static bool changes_nothing(const struct settings *settings)
            settings->max_ids == NOT_GIVEN;
 }
 
-static int check(const struct verb *verb, const struct settings *settings, const struct text_list *names)
+static int check(const struct verb *verb, const void *ctx, size_t names)
 {
-    if (names->count == 0)
-        return cli_wrong(verb, "the topic's name is missing");
-    if (settings->epoch != NOT_GIVEN && names->count > 1)
+    const struct settings *settings = ctx;
+
+    if (settings->epoch != NOT_GIVEN && names > 1)
         return cli_wrong(verb, "--epoch is of one topic");
     if (verb == &verb_topics_update && changes_nothing(settings))
         return cli_wrong(verb, "nothing to change: give at least one setting");
@@ -144,20 +138,14 @@ static int check(const struct verb *verb, const struct settings *settings, const
 static int run(const struct verb *verb, int argc, char **argv)
 {
     struct settings settings = nothing_given;
-    struct text_list arguments = {0};
-    struct tributary *client = NULL;
-    int result = EXITS_OK;
+    const struct named_job job = {.verb = verb,
+                                  .settings = &settings,
+                                  .common = &settings.common,
+                                  .missing = "the topic's name is missing",
+                                  .check = check,
+                                  .each = edit};
 
-    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        result = check(verb, &settings, &arguments);
-        if (result == EXITS_OK)
-            result = link_open(verb, &settings.common, &client);
-        if (result == EXITS_OK)
-            result = run_all(verb, &settings, client, &arguments);
-        tributary_free(client);
-    }
-    cli_free(verb, &settings, &arguments);
-    return result;
+    return named_run(&job, argc, argv);
 }
 
 #define OFFSET(member) offsetof(struct settings, member)
