@@ -46,19 +46,15 @@ static void deliver(struct task *task)
 }
 
 /* A reference. NULL: the topic is gone. */
-static struct live_topic *find(struct topics *topics, const struct topic_appeared *appeared)
+static struct live_topic *find(struct topics *topics, uint64_t id)
 {
     struct live_topic *live = NULL;
+    struct map_node *node;
 
     pthread_rwlock_rdlock(&topics->lock);
-    map_each(node, following, &topics->names)
-    {
-        struct live_topic *each = container_of(node, struct named_topic, node)->live;
-
-        if (live || !each || each->id != appeared->topic)
-            continue;
-        live = live_topic_retain(each);
-    }
+    node = map_find(&topics->by_id, topics_id_key(&id));
+    if (node)
+        live = live_topic_retain(container_of(node, struct named_topic, by_id)->live);
     pthread_rwlock_unlock(&topics->lock);
     return live;
 }
@@ -83,7 +79,7 @@ static struct chunk *make_chunk(const struct topic_appeared *appeared)
 void topics_appeared(void *arg, const struct topic_appeared *appeared)
 {
     struct topics *topics = arg;
-    struct live_topic *topic = find(topics, appeared);
+    struct live_topic *topic = find(topics, appeared->topic);
     struct appearance *appearance = topic ? calloc(1, sizeof(*appearance)) : NULL;
     struct chunk *chunk = appearance ? make_chunk(appeared) : NULL;
 

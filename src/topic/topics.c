@@ -60,13 +60,26 @@ void topics_rest(struct topics *topics, struct named_topic *topic)
     free(topic);
 }
 
-void topics_begin(struct topics *topics, struct named_topic *topic, struct live_topic *live)
+enum err topics_begin(struct topics *topics, struct named_topic *topic, const struct topic_info *info)
 {
+    struct live_topic *live;
+    enum err err;
+
+    pthread_rwlock_wrlock(&topics->lock);
+    err = map_reserve(&topics->by_id);
+    pthread_rwlock_unlock(&topics->lock);
+    if (err == ERR_OK)
+        err = live_topic_add(topics->hub, &topics->port, topics->turns, info, &live);
+    if (err != ERR_OK)
+        return err;
+    topic->by_id.key = topics_id_key(&live->id);
     pthread_rwlock_wrlock(&topics->lock);
     topic->live = live;
+    CHECK(map_add(&topics->by_id, &topic->by_id) == ERR_OK);
     pthread_rwlock_unlock(&topics->lock);
     sorted_add(&topics->by_name, &topic->by_name);
     atomic_fetch_add_explicit(&topics->count, 1, memory_order_relaxed);
+    return ERR_OK;
 }
 
 void topics_end(struct topics *topics, struct named_topic *topic, uint64_t next_seq)
@@ -74,6 +87,7 @@ void topics_end(struct topics *topics, struct named_topic *topic, uint64_t next_
     struct live_topic *live = topic->live;
 
     pthread_rwlock_wrlock(&topics->lock);
+    map_remove(&topics->by_id, &topic->by_id);
     topic->live = NULL;
     pthread_rwlock_unlock(&topics->lock);
     sorted_remove(&topics->by_name, &topic->by_name);
@@ -123,15 +137,12 @@ static void note(void *arg, const struct topic_info *info)
 static enum err open_all(struct topics *topics)
 {
     struct opening opening = {.topics = topics, .err = ERR_OK};
-    struct live_topic *live;
 
     topics->port.list(topics->port.ctx, note, &opening);
     for (size_t i = 0; i < opening.count && opening.err == ERR_OK; i++) {
         const struct topic_info *info = &opening.infos[i];
 
-        opening.err = live_topic_add(topics->hub, &topics->port, topics->turns, info, &live);
-        if (opening.err == ERR_OK)
-            topics_begin(topics, topics_named(topics, info->name), live);
+        opening.err = topics_begin(topics, topics_named(topics, info->name), info);
     }
     free(opening.infos);
     return opening.err;
@@ -151,6 +162,7 @@ enum err topics_new(struct loop *loop, const struct topics_params *params, struc
     topics->settings = params->settings;
     CHECK(pthread_rwlock_init(&topics->lock, NULL) == 0);
     map_init(&topics->names);
+    map_init(&topics->by_id);
     sorted_init(&topics->by_name, sorted_key);
     err = topics->turns ? topic_globs_init(&topics->on_publish, params->on_publish, params->on_publish_count)
                         : ERR_NO_MEMORY;
@@ -180,6 +192,7 @@ void topics_free(struct topics *topics)
         free(topic);
     }
     map_fini(&topics->names);
+    map_fini(&topics->by_id);
     peer_counts_fini(&topics->peers);
     topic_globs_fini(&topics->on_publish);
     read_turns_release(topics->turns);

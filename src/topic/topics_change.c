@@ -66,7 +66,7 @@ static bool show(struct topics_change *change)
     return true;
 }
 
-/* Why live_topic_add() has failed. */
+/* Why topics_begin() has failed. */
 static void set_no_space(struct topics_change *change, enum err err)
 {
     struct registry *registry = hub_registry(change->topics->hub);
@@ -82,17 +82,15 @@ static enum err begin_topic(struct topics_change *change)
 {
     struct topics *topics = change->topics;
     struct topic_info info = {.name = topics_name_of(change->topic)};
-    struct live_topic *live;
 
     if (!topics->port.info(topics->port.ctx, change->port_change.id, &info))
         return ERR_NOT_FOUND;
-    const enum err err = live_topic_add(topics->hub, &topics->port, topics->turns, &info, &live);
+    const enum err err = topics_begin(topics, change->topic, &info);
     if (err != ERR_OK)
         return err;
     change->topic->settings = info.settings;
     change->topic->count = change->count;
     change->count = NULL;
-    topics_begin(topics, change->topic, live);
     return ERR_OK;
 }
 

@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "base/peer_share.h"
 #include "base/sorted.h"
+#include "base/status.h"
 #include "topic/topic_globs.h"
 #include "topic/topic_port.h"
 
@@ -17,8 +18,10 @@ struct loop;
 
 /* A topic, or a name for which changes are under way. */
 struct named_topic {
-    struct map_node node;    /* of topics->names */
-    struct live_topic *live; /* NULL: there is no topic. Changes on the loop, under `lock` */
+    struct map_node node; /* of topics->names */
+    /* They change on the loop, under `lock`. */
+    struct live_topic *live; /* NULL: there is no topic */
+    struct map_node by_id;   /* of topics->by_id, while there is a topic */
     /* Loop only. */
     struct sorted_node by_name; /* while there is a topic */
     struct topic_settings settings;
@@ -41,7 +44,7 @@ struct topics {
     /* The loop changes it under `lock` and may read it without. Other threads read it under
      * `lock`. */
     pthread_rwlock_t lock;
-    struct map names;
+    struct map names, by_id;
     _Atomic uint32_t count; /* topics */
     /* Loop only. */
     struct sorted by_name; /* the topics */
@@ -55,10 +58,18 @@ struct named_topic *topics_named(const struct topics *topics, struct bytes name)
 /* Frees it, where there is neither a topic nor a change. */
 void topics_rest(struct topics *topics, struct named_topic *topic);
 
-/* There is a topic of this name now; its reference becomes that of `topic`. */
-void topics_begin(struct topics *topics, struct named_topic *topic, struct live_topic *live);
+/* The backend has a topic of this name now: it begins in the hub, too. Errors are those of
+ * live_topic_add(). */
+MUST_CHECK enum err topics_begin(struct topics *topics, struct named_topic *topic,
+                                 const struct topic_info *info);
 /* The topic is gone, and its log ended at `next_seq`: it ends in the hub, too. */
 void topics_end(struct topics *topics, struct named_topic *topic, uint64_t next_seq);
+
+/* The key of topics->by_id. */
+static inline struct bytes topics_id_key(const uint64_t *id)
+{
+    return (struct bytes){(const uint8_t *)id, sizeof(*id)};
+}
 
 static inline struct bytes topics_name_of(const struct named_topic *topic)
 {
