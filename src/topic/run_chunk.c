@@ -39,7 +39,7 @@ static inline const uint8_t *event_end(const uint8_t *at, const uint8_t *end)
     return read > 0 && size <= (size_t)(end - at) - read ? at + read + size : NULL;
 }
 
-enum err run_chunk(const struct topic_run *run, uint32_t skip, size_t max_bytes, struct framing_scan *scan,
+enum err run_chunk(struct topic_run *run, uint32_t skip, size_t max_bytes, struct framing_scan *scan,
                    struct chunk **chunk_out)
 {
     const uint8_t *at, *next, *end = run->events.data + run->events.size;
@@ -68,5 +68,9 @@ enum err run_chunk(const struct topic_run *run, uint32_t skip, size_t max_bytes,
     scan->count = count;
     scan->events_bytes = (uint32_t)events.size;
     scan->contiguous = true;
-    return chunk_of(events, scan, chunk_out);
+    if (chunk_of(events, scan, chunk_out) != ERR_OK)
+        return ERR_NO_MEMORY;
+    run->events = (struct bytes){at, (size_t)(end - at)};
+    run->count = all - count;
+    return ERR_OK;
 }

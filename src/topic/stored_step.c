@@ -36,7 +36,6 @@ enum next {
 struct step {
     struct stored_reader *reader;
     struct framing_scan scan;
-    int64_t now_wall_ns;
 };
 
 static uint64_t position_of(const struct stored_reader *reader)
@@ -180,8 +179,9 @@ static size_t portion_bytes(void)
     return budget_used() > budget_part(2) ? SMALL_PORTION_BYTES : PORTION_BYTES;
 }
 
-/* Puts the next portion of a run whose first event has this sequence. Under the reader's lock. */
-static enum err put_portion(struct step *step, const struct topic_run *run, uint64_t first_seq)
+/* Puts the next portion of a run whose first event has this sequence, and takes it off the run.
+ * Under the reader's lock. */
+static enum err put_portion(struct step *step, struct topic_run *run, uint64_t first_seq)
 {
     OWNED(chunk_release) struct chunk *chunk = NULL;
     struct stored_reader *reader = step->reader;
@@ -244,15 +244,17 @@ static enum err put_row(struct step *step, const struct topic_row *row)
         return ERR_INVALID;
     report_trimmed(reader, row->first_seq);
     while (row_walk_next(&walk, &run)) {
-        while (sequence + run.count - 1 > position_of(reader)) {
-            const enum err err = put_portion(step, &run, sequence);
+        const uint64_t end = sequence + run.count;
+
+        while (end - 1 > position_of(reader)) {
+            const enum err err = put_portion(step, &run, end - run.count);
 
             if (err != ERR_OK)
                 return err;
             if (!let_others_in(reader))
                 return ERR_CANCELLED;
         }
-        sequence += run.count;
+        sequence = end;
     }
     return ERR_OK;
 }

@@ -63,11 +63,11 @@ static struct live_topic *find(struct topics *topics, uint64_t id)
 static struct chunk *make_chunk(const struct topic_appeared *appeared)
 {
     struct framing_scan scan = {.count = 0};
+    struct topic_run run = appeared->run;
     struct source *origin = source_new(appeared->run.origin, 0);
     struct chunk *chunk = NULL;
 
-    if (origin && run_chunk(&appeared->run, 0, SIZE_MAX, &scan, &chunk) == ERR_OK &&
-        !chunk_set_origin(chunk, origin)) {
+    if (origin && run_chunk(&run, 0, SIZE_MAX, &scan, &chunk) == ERR_OK && !chunk_set_origin(chunk, origin)) {
         chunk_release(chunk);
         chunk = NULL;
     }
