@@ -14,10 +14,9 @@
 
 #include "base/budget.h"
 #include "base/list.h"
-#include "event/chunk_origin.h"
-#include "event/peek.h"
 #include "route/data_path.h"
 #include "route/route_put.h"
+#include "route/wanted.h"
 
 #define MIN_CAPACITY 16u
 
@@ -167,25 +166,13 @@ void history_add(struct history *history, struct chunk *chunk)
     pthread_mutex_unlock(&lock);
 }
 
-static bool wanted(const struct route *route, const struct chunk *chunk, uint32_t event)
-{
-    SCRATCH struct event_headers headers;
-    struct event_view view;
-
-    if (route->part.answer == FILTER_ALL)
-        return true;
-    event_peek(chunk_range(chunk, event, event + 1), &view, &headers);
-    view.origin = chunk_origin(chunk);
-    return filter_event(route->filter, &route->part, &view);
-}
-
 static uint64_t count_wanted(const struct history *history, const struct route *route)
 {
     uint64_t count = 0;
 
     for (uint32_t i = 0; i < history->count; i++)
         for (uint32_t event = 0; event < at(history, i)->count; event++)
-            count += wanted(route, at(history, i), event);
+            count += route_wants(route, at(history, i), event);
     return count;
 }
 
@@ -203,7 +190,7 @@ static void put_chunk(struct route *route, struct chunk *chunk, uint64_t *skip)
     uint32_t first = 0;
 
     for (uint32_t event = 0; event < chunk->count; event++) {
-        bool taken = wanted(route, chunk, event);
+        bool taken = route_wants(route, chunk, event);
 
         if (taken && *skip > 0) {
             (*skip)--;
@@ -232,20 +219,19 @@ static struct history snapshot(const struct history *history)
     return copy;
 }
 
+static enum err put_run(struct route *route, struct chunk *chunk, uint32_t first, uint32_t last)
+{
+    return route_put(route, chunk, first, last, NULL);
+}
+
 /* Puts what the route wants of one chunk from `sequence` on. False: its put() has refused. */
 static bool put_chunk_from(struct route *route, struct chunk *chunk, uint64_t sequence)
 {
-    uint32_t first, last = 0;
+    uint32_t first = 0;
 
-    while (last < chunk->count && chunk_sequence(chunk, last) < sequence)
-        last++;
-    for (first = last; first < chunk->count; first = last + 1) {
-        for (last = first; last < chunk->count && wanted(route, chunk, last);)
-            last++;
-        if (first < last && route_put(route, chunk, first, last, NULL) != ERR_OK)
-            return false;
-    }
-    return true;
+    while (first < chunk->count && chunk_sequence(chunk, first) < sequence)
+        first++;
+    return route_put_wanted(route, chunk, first, put_run) == ERR_OK;
 }
 
 bool history_put_from(const struct history *history, struct route *route, uint64_t sequence)

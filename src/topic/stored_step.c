@@ -8,12 +8,11 @@
 #include "base/budget.h"
 #include "base/clock.h"
 #include "event/chunk.h"
-#include "event/chunk_origin.h"
-#include "event/peek.h"
 #include "flow/chan.h"
 #include "flow/feed.h"
 #include "flow/feed_catch.h"
 #include "route/history.h"
+#include "route/wanted.h"
 #include "topic/expiry.h"
 #include "topic/run_chunk.h"
 #include "topic/stored_reader_internal.h"
@@ -126,38 +125,10 @@ static enum err put_some(struct route *route, struct chunk *chunk, uint32_t firs
     return ERR_OK;
 }
 
-static enum err put_live(struct route *route, struct chunk *chunk, uint32_t first, uint32_t last,
-                         bool expires)
+/* The same, without what has expired. */
+static enum err put_live(struct route *route, struct chunk *chunk, uint32_t first, uint32_t last)
 {
-    return expires ? expiry_put(route, chunk, first, last, put_some) : put_some(route, chunk, first, last);
-}
-
-static bool wants(const struct route *route, const struct chunk *chunk, uint32_t event)
-{
-    SCRATCH struct event_headers headers;
-    struct event_view view;
-
-    event_peek(chunk_range(chunk, event, event + 1), &view, &headers);
-    view.origin = chunk_origin(chunk);
-    return filter_event(route->filter, &route->part, &view);
-}
-
-/* Puts what the route wants of a chunk, without what has expired. */
-static enum err put_chunk(struct stored_reader *reader, struct chunk *chunk)
-{
-    struct route *route = &reader->base.route;
-    const bool expires = expiry_any(chunk);
-    enum err err = ERR_OK;
-
-    if (route->part.answer == FILTER_ALL)
-        return put_live(route, chunk, 0, chunk->count, expires);
-    for (uint32_t first = 0, last; first < chunk->count && err == ERR_OK; first = last + 1) {
-        for (last = first; last < chunk->count && wants(route, chunk, last);)
-            last++;
-        if (first < last)
-            err = put_live(route, chunk, first, last, expires);
-    }
-    return err;
+    return expiry_put(route, chunk, first, last, put_some);
 }
 
 static bool set_origin(struct stored_reader *reader, struct bytes name)
@@ -203,7 +174,7 @@ static enum err put_portion(struct step *step, struct topic_run *run, uint64_t f
     chunk->first_sequence = first_seq + skip;
     chunk->observed_wall_ns = clock_wall_ns();
     chunk->observed_mono_ns = clock_mono_ns();
-    err = put_chunk(reader, chunk);
+    err = route_put_wanted(&reader->base.route, chunk, 0, expiry_any(chunk) ? put_live : put_some);
     if (err == ERR_OK)
         set_position(reader, chunk_sequence(chunk, chunk->count - 1));
     return err;
