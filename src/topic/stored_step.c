@@ -8,6 +8,7 @@
 #include "base/budget.h"
 #include "base/clock.h"
 #include "event/chunk.h"
+#include "event/chunk_origin.h"
 #include "flow/chan.h"
 #include "flow/feed.h"
 #include "flow/feed_catch.h"
@@ -108,7 +109,8 @@ static enum err put_some(struct route *route, struct chunk *chunk, uint32_t firs
     const uint64_t position = chunk_sequence(chunk, last - 1);
     enum err err;
 
-    if (chunk->pinned > (uint64_t)chunk_bytes(chunk, first, last) * COPY_PINNED_TIMES &&
+    if (last - first < chunk->count &&
+        chunk->pinned > (uint64_t)chunk_bytes(chunk, first, last) * COPY_PINNED_TIMES &&
         chunk_copy(chunk, first, last, &copy) == ERR_OK)
         err = chan_put(route->chan, route->feed, copy, 0, last - first, NULL);
     else
@@ -169,8 +171,9 @@ static enum err put_portion(struct step *step, struct topic_run *run, uint64_t f
                                           : ERR_NO_MEMORY;
     if (err != ERR_OK)
         return err;
+    if (!chunk_set_origin(chunk, reader->origin))
+        return ERR_NO_MEMORY;
     chunk->source = source_retain(reader->base.route.inlet->source);
-    chunk->origin = source_retain(reader->origin);
     chunk->first_sequence = first_seq + skip;
     chunk->observed_wall_ns = clock_wall_ns();
     chunk->observed_mono_ns = clock_mono_ns();

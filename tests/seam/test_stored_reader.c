@@ -1,6 +1,7 @@
 /* test_stored_reader.c - consumers of a stored topic: from the log, and from memory. */
 #include <criterion/criterion.h>
 
+#include "base/budget.h"
 #include "hub/positions.h"
 #include "seam/fake_log.h"
 
@@ -113,6 +114,30 @@ Test(stored_reader, falls_behind_where_its_channel_is_full_and_goes_on_from_the_
     consumer_leave(&consumer);
     fake_log_close(&log);
     hub_fixture_close(&fixture);
+}
+
+/* ---- memory ---- */
+
+/* What an event that waits for its consumer takes from the budget. */
+static uint64_t waiting_bytes(const char *origin)
+{
+    struct setting setting;
+    uint64_t before, bytes;
+
+    topic_open(&setting, 0);
+    fake_log_commit(&setting.log, 1, origin);
+    fake_log_deliver(&setting.log);
+    before = budget_used();
+    consumer_join(&setting.consumer, &setting.fixture, params_of(1024, STORED_EARLIEST, 0));
+    fake_log_settle(&setting.log);
+    bytes = budget_used() - before;
+    topic_close(&setting);
+    return bytes;
+}
+
+Test(stored_reader, the_name_of_the_publisher_is_in_the_budget)
+{
+    cr_assert_eq(waiting_bytes("a publisher with a long name") - waiting_bytes("web"), 25);
 }
 
 /* ---- where it begins ---- */
