@@ -142,14 +142,19 @@ Test(stored_reader, the_name_of_the_publisher_is_in_the_budget)
 
 /* ---- where it begins ---- */
 
-Test(stored_reader, begins_with_a_sequence)
+/* Of a topic of four rows it reads this first. */
+static void expect_from(struct subscription_params params, const char *text)
 {
     struct setting setting;
 
     topic_open(&setting, 4);
-    cr_assert_str_eq(read_from(&setting, params_of(1024, STORED_SEQUENCE, 6)),
-                     "@orders 6-6, @orders 7-8, @orders is ACTIVE\n");
+    cr_assert_str_eq(read_from(&setting, params), text);
     topic_close(&setting);
+}
+
+Test(stored_reader, begins_with_a_sequence)
+{
+    expect_from(params_of(1024, STORED_SEQUENCE, 6), "@orders 6-6, @orders 7-8, @orders is ACTIVE\n");
 }
 
 Test(stored_reader, waits_for_a_sequence_that_is_beyond_the_head)
@@ -181,34 +186,22 @@ Test(stored_reader, a_sequence_that_is_not_kept_ends_the_stream_and_names_the_fi
 
 Test(stored_reader, begins_with_what_was_stored_at_a_time)
 {
-    struct setting setting;
-
-    topic_open(&setting, 4);
-    cr_assert_str_eq(read_from(&setting, params_of(1024, STORED_TIME, 4)),
-                     "@orders 5-6, @orders 7-8, @orders is ACTIVE\n");
-    topic_close(&setting);
+    expect_from(params_of(1024, STORED_TIME, 4), "@orders 5-6, @orders 7-8, @orders is ACTIVE\n");
 }
 
 Test(stored_reader, begins_with_the_last_events)
 {
     struct subscription_params params = params_of(1024, STORED_AS_OTHERS, 0);
-    struct setting setting;
 
     params.last = 3;
-    topic_open(&setting, 4);
-    cr_assert_str_eq(read_from(&setting, params), "@orders 6-6, @orders 7-8, @orders is ACTIVE\n");
-    topic_close(&setting);
+    expect_from(params, "@orders 6-6, @orders 7-8, @orders is ACTIVE\n");
 }
 
 Test(stored_reader, resumes_behind_the_position_of_a_token)
 {
     struct resume_point point;
-    struct setting setting;
 
-    topic_open(&setting, 4);
-    cr_assert_str_eq(read_from(&setting, resumed(&point, FAKE_LOG_INCARNATION, 5)),
-                     "@orders 6-6, @orders 7-8, @orders is ACTIVE\n");
-    topic_close(&setting);
+    expect_from(resumed(&point, FAKE_LOG_INCARNATION, 5), "@orders 6-6, @orders 7-8, @orders is ACTIVE\n");
 }
 
 Test(stored_reader, reports_what_retention_removed_before_a_resume)
