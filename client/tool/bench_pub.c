@@ -344,7 +344,10 @@ static const struct option options[] = {
      "(default: the server's choice)"},
     {0, "window", OPTION_COUNT, "N", OFFSET(window),
      "events of each publisher that may wait for their confirmation (default: 262144)"},
-    {0, "batch", OPTION_COUNT, "N", OFFSET(batch), "at most this many events in a message (default: 4096)"},
+    {0, "batch", OPTION_COUNT, "N", OFFSET(batch),
+     "at most this many events in a message, which are due together with --rate (default: 4096, and each "
+     "event "
+     "is due by itself)"},
     REPORT_OPTIONS(OFFSET(report)),
 };
 

@@ -80,13 +80,15 @@ uint64_t bench_share(const struct bench_plan *plan, uint32_t number)
     return plan->events / plan->publishers + (number < plan->events % plan->publishers ? 1 : 0);
 }
 
-/* Publishers publish in turn: event i of publisher p is event i * publishers + p of all. */
+/* Publishers publish messages in turn: message i of publisher p is message i * publishers + p of
+ * all, and the events of one message are due together. */
 int64_t bench_due_ns(const struct bench_publisher *publisher, uint64_t number)
 {
     const struct bench_plan *plan = publisher->plan;
-    const double turn = (double)number * plan->publishers + publisher->number;
+    const uint64_t together = MAX_OF(plan->batch, 1);
+    const double turn = (double)(number / together) * plan->publishers + publisher->number;
 
-    return plan->began_ns + (int64_t)(turn * 1e9 / (double)plan->rate);
+    return plan->began_ns + (int64_t)(turn * (double)together * 1e9 / (double)plan->rate);
 }
 
 static bool is_over(const struct bench_plan *plan, int64_t now_ns)
@@ -130,12 +132,14 @@ static bool prepare(struct bench_publisher *publisher, uint64_t number)
             return false;
         atomic_store_explicit(&publisher->published, number, memory_order_relaxed);
     }
-    if (plan->rate > 0) {
+    if (plan->rate > 0 && number % MAX_OF(plan->batch, 1) == 0) {
         atomic_store_explicit(&publisher->published, number, memory_order_relaxed);
-        publisher->mark.time_ns = bench_due_ns(publisher, number);
-        if (!wait_until(plan, publisher->mark.time_ns))
+        publisher->due_ns = bench_due_ns(publisher, number);
+        if (!wait_until(plan, publisher->due_ns))
             return false;
     }
+    if (plan->rate > 0)
+        publisher->mark.time_ns = publisher->due_ns;
     bench_acks_due(&publisher->acks, number, publisher->mark.time_ns);
     publisher->mark.number = number;
     mark_write(publisher->payload, &publisher->mark);

@@ -44,6 +44,7 @@ struct bench_publisher {
 
     /* Publisher thread; after it has ended, any thread. */
     struct mark mark;
+    int64_t due_ns;             /* of the message that is being filled; with a rate */
     enum tributary_code failed; /* the error that ended it; TRIBUTARY_OK: none */
     int64_t done_ns;            /* when it had published its last event */
 
@@ -70,7 +71,8 @@ void bench_publisher_join(struct bench_publisher *publisher);
 /* Frees what the publisher owns. Events that are not confirmed by then count as refused. */
 void bench_publisher_close(struct bench_publisher *publisher);
 
-/* The time at which `rate` makes event `number` of this publisher due. */
+/* The time at which `rate` makes event `number` of this publisher due. With `batch` that many
+ * events are due together: they fill a message. */
 int64_t bench_due_ns(const struct bench_publisher *publisher, uint64_t number);
 
 /* The number of events that publisher `number` publishes; UINT64_MAX: no end. */

@@ -289,6 +289,11 @@ Test(tool_bench, events_are_divided_evenly_and_publishers_publish_in_turn)
         cr_assert_eq(bench_due_ns(&publisher, 3000), bench_due_ns(&publisher, 0) + 3000000000);
     }
     cr_assert_eq(sum, 8);
+    plan.batch = 64;
+    cr_assert_eq(bench_due_ns(&(struct bench_publisher){.plan = &plan, .number = 1}, 63),
+                 50 + (int64_t)(64 * 1e9 / 3000), "the events of a message are due together");
+    cr_assert_eq(bench_due_ns(&(struct bench_publisher){.plan = &plan, .number = 1}, 64),
+                 50 + (int64_t)(4 * 64 * 1e9 / 3000));
     plan.events = 0;
     cr_assert_eq(bench_share(&plan, 0), UINT64_MAX);
 }
