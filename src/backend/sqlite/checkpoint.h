@@ -7,9 +7,11 @@
 
 #include "backend/sqlite/database.h"
 
-/* From so many bytes on: when nothing waits, and in any case. */
-#define CHECKPOINT_IDLE_BYTES (INT64_C(4) << 20)
-#define CHECKPOINT_ANYWAY_BYTES (INT64_C(8) << 20)
+/* From so many bytes on: when nothing waits, and in any case. No commit is made meanwhile, so the
+ * second number decides the p99 of confirmations. With twice as much W9 has twice the p99 and is no
+ * faster; with half of it, it is no faster either. */
+#define CHECKPOINT_IDLE_BYTES (INT64_C(2) << 20)
+#define CHECKPOINT_ANYWAY_BYTES (INT64_C(4) << 20)
 /* After so long without a commit the log is made empty. */
 #define CHECKPOINT_TRUNCATE_NS (10 * INT64_C(1000000000))
 
