@@ -326,17 +326,48 @@ class Kills(WithStateDir):
             self.assertIn(now, allowed, f"{name}, seed {seed}")
             known[name] = {now}
 
-    def test_a_kill_is_noticed_and_the_file_is_checked(self):
+    def _expect_opened(self, before, checking):
+        self.start()
+        self.assertEqual([line["reason"] for line in self.daemon.log("store.checking")], checking)
+        self.assertEqual([line["before"] for line in self.daemon.log("store.opened")], [before])
+        self.assertEqual(self.endpoints().keys(), {"a"})
+
+    def test_a_kill_is_noticed_and_costs_no_check_of_the_file(self):
         self.start()
         self.add("a")
         self.kill()
-        self.start()
-        self.assertEqual(len(self.daemon.log("store.checking")), 1)
-        self.assertEqual([line["before"] for line in self.daemon.log("store.opened")], ["killed"])
-        self.assertEqual(self.endpoints().keys(), {"a"})
-        self.restart()
-        self.assertEqual(len(self.daemon.log("store.checking")), 0)
+        self._expect_opened("killed", [])
         self.daemon.stop()
+        self._expect_opened("closed", [])
+        self.daemon.stop()
+
+    def test_after_a_restart_of_the_machine_the_file_is_checked(self):
+        self.start()
+        self.add("a")
+        self.kill()
+        with contextlib.closing(sqlite3.connect(self.file())) as database:
+            database.execute("UPDATE meta SET value = 'another boot' WHERE key = 'boot'")
+            database.commit()
+        pathlib.Path(self.file("store.db-wal")).touch(mode=0o600)  # SQLite has removed it
+        self._expect_opened("killed", ["the machine has restarted while the store was open"])
+        self.daemon.stop()
+        self._expect_opened("closed", [])
+        self.daemon.stop()
+
+    def test_after_a_failed_write_the_file_is_checked_however_the_process_ended(self):
+        for end in (self.kill, lambda: self.daemon.stop()):
+            self.start()
+            if not self.endpoints():
+                self.add("a")
+            os.rename(self.file(), self.file("moved"))
+            with self.assertFault(CODE.FAILED_PRECONDITION, "STORE_FAILED"):
+                self.add("b")
+            os.rename(self.file("moved"), self.file())
+            end()
+            self._expect_opened("failed", ["a write had failed"])
+            self.kill()
+            self._expect_opened("killed", [])
+            self.daemon.stop()
 
 
 class Together(WithStateDir):

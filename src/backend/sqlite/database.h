@@ -57,8 +57,9 @@ struct database {
 /* ---- database_open.c ---- */
 
 /* Opens the database of the folder, and makes it where there is none. Everything odd is refused:
- * nothing is repaired or deleted. After an unclean end the pages are checked (quick_check), which
- * takes about a second for a gigabyte. False: *refusal says why; database_close() must follow. */
+ * nothing is repaired or deleted. After a power cut, and where a write had failed, the pages are
+ * checked (quick_check), which takes seconds for a gigabyte. False: *refusal says why;
+ * database_close() must follow. */
 MUST_CHECK bool database_open(struct database *database, const struct state_dir *dir,
                               struct refusal *refusal);
 

@@ -204,8 +204,9 @@ static bool run_check(struct database *database, const char *sql, struct refusal
 }
 
 /* The small tables with their indexes, in any case: what a damaged index hides has no hash to show
- * it. The rest, if the end was not clean. */
-static bool check_pages(struct database *database, int version, struct refusal *refusal)
+ * it. The rest, where the disk may not have what was written: after a power cut, and after a failed
+ * write. A kill alone harms nothing: the kernel has every write, and keeps it. */
+static bool check_pages(struct database *database, int version, bool has_failed, struct refusal *refusal)
 {
     static const char *const checks[] = {
         "PRAGMA integrity_check('meta')",  "PRAGMA integrity_check('record')",
@@ -216,11 +217,11 @@ static bool check_pages(struct database *database, int version, struct refusal *
     for (size_t i = 0; i < count; i++)
         if (!run_check(database, checks[i], refusal))
             return false;
-    if (database->was_clean)
+    if (!has_failed && (database->was_clean || database->same_boot))
         return true;
     log_write(LOG_WARN, "store.checking", LOG_TEXT("path", database->path),
-              LOG_TEXT("reason", "the process before did not end as it should"),
-              LOG_TEXT("machine", database->same_boot ? "has not restarted" : "has restarted"));
+              LOG_TEXT("reason", has_failed ? "a write had failed"
+                                            : "the machine has restarted while the store was open"));
     return run_check(database, "PRAGMA quick_check(1)", refusal);
 }
 
@@ -264,8 +265,8 @@ bool database_open(struct database *database, const struct state_dir *dir, struc
     (void)sqlite3_extended_result_codes(database->handle, 1);
     if (!database_configure(database, refusal) || !read_version(database, &version, refusal) ||
         !schema_check(database, version, refusal) || !check_meta(database, version, refusal) ||
-        !check_pages(database, version, refusal) || !schema_migrate(database, version, refusal) ||
-        !database_prepare(database, refusal))
+        !check_pages(database, version, dir->failed_before, refusal) ||
+        !schema_migrate(database, version, refusal) || !database_prepare(database, refusal))
         return false;
     log_tail(database, &tail);
     if (!database_number(database, "PRAGMA page_size", &page_bytes))

@@ -90,6 +90,8 @@ static bool check_folder(const struct state_dir *dir, struct refusal *refusal)
 
 /* ---- the lock ---- */
 
+#define FAILED "failed\n"
+
 static bool refuse_locked(const struct state_dir *dir, struct refusal *refusal)
 {
     char holder[16] = "";
@@ -101,9 +103,26 @@ static bool refuse_locked(const struct state_dir *dir, struct refusal *refusal)
                   holder, *holder ? ")" : "");
 }
 
+void state_dir_note(const struct state_dir *dir, bool has_failed)
+{
+    char text[32];
+    const int size = snprintf(text, sizeof(text), "%d\n%s", getpid(), has_failed ? FAILED : "");
+
+    /* the first line is for whoever is refused; a full disk may keep the file as it is */
+    if (pwrite(dir->lock_fd, text, (size_t)size, 0) == size)
+        (void)!ftruncate(dir->lock_fd, size);
+}
+
+static bool was_noted(const struct state_dir *dir)
+{
+    char text[32] = "";
+    const ssize_t size = pread(dir->lock_fd, text, sizeof(text) - 1, 0);
+
+    return size > 0 && strstr(text, FAILED);
+}
+
 static bool lock_folder(struct state_dir *dir, struct refusal *refusal)
 {
-    char text[16];
     struct stat file;
 
     dir->lock_fd = openat(dir->fd, STORE_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
@@ -119,10 +138,8 @@ static bool lock_folder(struct state_dir *dir, struct refusal *refusal)
         return errno == EWOULDBLOCK
                    ? refuse_locked(dir, refusal)
                    : refuse(refusal, "%s/%s: lock it: %s", dir->path, STORE_LOCK, strerror(errno));
-    /* for whoever is refused; a full disk may keep it empty */
-    const int size = snprintf(text, sizeof(text), "%d\n", getpid());
-    if (ftruncate(dir->lock_fd, 0) == 0)
-        (void)!pwrite(dir->lock_fd, text, (size_t)size, 0);
+    dir->failed_before = was_noted(dir);
+    state_dir_note(dir, dir->failed_before);
     return true;
 }
 

@@ -21,6 +21,7 @@
 struct state_dir {
     int fd;                            /* -1: not open */
     int lock_fd;                       /* its lock is held as long as it is open */
+    bool failed_before;                /* a process noted that a write had failed (state_dir_note()) */
     char path[MAX_STATE_DIR_PATH + 1]; /* absolute, without symbolic links */
 };
 
@@ -36,6 +37,10 @@ struct state_file {
  * False: *refusal says why; nothing is open. state_dir_close() must follow. */
 MUST_CHECK bool state_dir_open(const char *path, struct state_dir *dir, struct refusal *refusal);
 void state_dir_close(struct state_dir *dir);
+
+/* Notes in the lock file whether a write of the store has failed, for the process that opens it
+ * next. It stays until the machine restarts: nobody waits for the disk. */
+void state_dir_note(const struct state_dir *dir, bool has_failed);
 
 /* Looks at a file. Refused are files that are no regular file, that another user owns, that have a
  * second name, or that others may read or write. False: *refusal says why. */

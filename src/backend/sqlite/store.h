@@ -51,7 +51,7 @@ struct store_params {
 #define STORE_BALLAST_BYTES (INT64_C(32) << 20)
 
 /* Opens the store of a folder, and makes both where they are missing; then starts its thread. It
- * blocks for as long as the disk takes; after an unclean end it checks all pages.
+ * blocks for as long as the disk takes; after a power cut or a failed write it checks all pages.
  *
  *   ERR_OK         store_stop() and store_free() must follow
  *   ERR_INVALID    *refusal says in one sentence why, with path and cause; nothing is open

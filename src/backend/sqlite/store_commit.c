@@ -55,6 +55,8 @@ enum db_result store_note(struct store *store, enum db_result result)
     if (is_news)
         store->health = health;
     pthread_mutex_unlock(&store->lock);
+    if (is_news && health.state == STORE_IS_FAILED)
+        state_dir_note(&store->dir, true);
     if (is_news)
         log_health(store, &health);
     return result;

@@ -94,9 +94,12 @@ enum err store_open(struct loop *loop, const struct store_params *params, struct
         store_free(store);
         return ERR_INVALID;
     }
+    state_dir_note(&store->dir, false);
     log_write(LOG_INFO, "store.opened", LOG_TEXT("path", store->dir.path),
               LOG_TEXT("uuid", store->database.uuid),
-              LOG_TEXT("before", store->database.was_clean ? "closed" : "killed"));
+              LOG_TEXT("before", store->dir.failed_before    ? "failed"
+                                 : store->database.was_clean ? "closed"
+                                                             : "killed"));
     *store_out = store;
     return ERR_OK;
 }
