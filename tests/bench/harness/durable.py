@@ -37,8 +37,8 @@ class JetStreamAlways(JetStream):
 
 
 def settings_text(folder, sync):
-    more = f"sync_interval: {sync}" if sync else ""
-    return f'jetstream {{ store_dir: "{folder}" {more} }}\n'
+    more = f", sync_interval: {sync}" if sync else ""
+    return f'jetstream {{ store_dir: "{folder}"{more} }}\n'
 
 
 KINDS = {"stored": Stored, "jetstream": JetStream, "jetstream-always": JetStreamAlways}
