@@ -343,6 +343,8 @@ struct status server_start(struct server *server, const struct options *options)
 int server_run(struct server *server)
 {
     loop_run(server->loop);
+    if (server->forced) /* else server_free() closes what lingers */
+        h2socket_close_lingering(server->linger_until_ns);
     log_write(LOG_INFO, "server.stopped", LOG_NUMBER("forced", server->forced),
               LOG_NUMBER("events_in", count_get(COUNT_EVENTS_IN)),
               LOG_NUMBER("events_out", count_get(COUNT_EVENTS_OUT)),
@@ -399,5 +401,6 @@ bool server_free(struct server *server)
         loop_free(server->loop);
     tls_settings_free(server->tls);
     wire_fini(); /* may wait for a write of the core */
+    h2socket_close_lingering(server->linger_until_ns);
     return true;
 }

@@ -57,14 +57,15 @@ struct server {
     _Atomic size_t next_worker; /* counts connections: each goes to the next worker */
     /* shutdown.c */
     enum server_state state;
-    struct timer deadline; /* of the state */
-    int64_t quarter_ns;    /* see shutdown.c */
-    int64_t end_ns;        /* clock_mono_ns(): of the drain timeout */
-    unsigned undrained;    /* hub and batches: what the drain waits for */
-    size_t workers_up;     /* whose threads have not ended */
-    bool forced;           /* by a second signal */
-    bool sockets_are_down; /* h2socket_shutdown_all() was called */
-    struct task drain;     /* shutdown_drain() was called */
+    struct timer deadline;   /* of the state */
+    int64_t quarter_ns;      /* see shutdown.c */
+    int64_t end_ns;          /* clock_mono_ns(): of the drain timeout */
+    unsigned undrained;      /* hub and batches: what the drain waits for */
+    size_t workers_up;       /* whose threads have not ended */
+    bool forced;             /* by a second signal */
+    bool sockets_are_down;   /* h2socket_shutdown_all() was called */
+    int64_t linger_until_ns; /* clock_mono_ns(): when connections that linger are closed; 0: at once */
+    struct task drain;       /* shutdown_drain() was called */
     int64_t drain_timeout_ns;
 };
 

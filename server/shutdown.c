@@ -6,6 +6,8 @@
  *   CLOSING    connections and calls end by themselves
  *   ABORTING   calls are cancelled; later their sockets are shut down, since the core would wait
  *              for a peer that does not read
+ *   STOPPED    no call is left. Peers that still read have until shortly before the end: else what
+ *              they have not read could be lost (h2socket/linger.h)
  *
  * All of this ends within the drain timeout, and 500 ms later where the disk does not answer for
  * what calls store: then the process ends without them. A part of the timeout is kept for what
@@ -175,8 +177,11 @@ static void on_wire_worker_down(struct task *task)
     signal(SIGINT, SIG_DFL);
     if (!signal_is_ignored(SIGHUP))
         signal(SIGHUP, SIG_DFL);
-    if (server->state != SERVER_SERVING) /* else it never served, and server_free() waits */
+    if (server->state != SERVER_SERVING) { /* else it never served, and server_free() waits */
         fsm_move(&machine, server, SERVER_STOPPED);
+        server->linger_until_ns =
+            server->forced ? clock_from_now_ns(server->quarter_ns) : server->end_ns - server->quarter_ns / 2;
+    }
     loop_stop(server->loop);
 }
 

@@ -16,7 +16,6 @@
 #include "server/wire/http1.h"
 
 #define REPORT_INTERVAL_NS NS_PER_S
-#define MAX_DROPPED 65536u /* bytes that a peer may send after its answer to HTTP/1 */
 
 static const char preface[24] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -26,7 +25,6 @@ struct pending_connection {
     uint32_t mark; /* for h2socket_set_mark() */
     int64_t began_ns;
     struct peer_count *count; /* of its peer, in the handshake's */
-    size_t answered_bytes;    /* that were read and dropped since the answer to HTTP/1; 0: no answer yet */
     char peer[ADDRESS_CAPACITY];
 };
 
@@ -80,8 +78,7 @@ static void refuse(struct handshake *handshake, struct pending_connection *pendi
 {
     int fd = pending->fd;
 
-    if (pending->answered_bytes == 0) /* else it is counted */
-        handshake_count_refusal(handshake, reason, pending->peer, now_ns);
+    handshake_count_refusal(handshake, reason, pending->peer, now_ns);
     remove_pending(handshake, pending);
     close(fd);
 }
@@ -147,33 +144,22 @@ bool handshake_begin(struct handshake *handshake, int fd, const char *peer, stru
     return true;
 }
 
-/* Reads and drops what a peer sends that had its answer, and closes the connection when the peer
- * does. A close with unread bytes would reset it, and the peer could lose the answer. The peer has
- * until the deadline of its preface, and MAX_DROPPED bytes. */
-static void drop_rest(struct handshake *handshake, struct pending_connection *pending, int64_t now_ns)
-{
-    char dropped[4096];
-    ssize_t size = 1;
-
-    while (size > 0 && pending->answered_bytes < MAX_DROPPED) {
-        size = recv(pending->fd, dropped, sizeof(dropped), MSG_DONTWAIT);
-        pending->answered_bytes += size > 0 ? (size_t)size : 0;
-    }
-    if (size >= 0 || errno != EAGAIN)
-        refuse(handshake, pending, "not_http2", now_ns);
-}
-
-/* Answers a request of HTTP/1. The answer fits into the empty send buffer of a new socket. */
+/* Answers a request of HTTP/1, and closes the connection, which then lingers (h2socket). The answer
+ * fits into the empty send buffer of a new socket. */
 static void answer_http1(struct handshake *handshake, struct pending_connection *pending,
                          struct bytes beginning, int64_t now_ns)
 {
     const struct bytes answer = http1_answer(beginning);
+    struct iovec piece = {.iov_base = (void *)(uintptr_t)answer.data, .iov_len = answer.size};
+    const struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+    const int fd = pending->fd;
 
     handshake_count_refusal(handshake, "not_http2", pending->peer, now_ns);
-    pending->answered_bytes = 1;
-    if (send(pending->fd, answer.data, answer.size, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)answer.size)
-        shutdown(pending->fd, SHUT_WR);
-    drop_rest(handshake, pending, now_ns);
+    epoll_ctl(handshake->epoll, EPOLL_CTL_DEL, fd, NULL);
+    if (h2socket_add(fd, H2GUARD_SERVER, NULL, pending->peer, pending->count->peer) == ERR_OK)
+        (void)sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    remove_pending(handshake, pending);
+    close(fd);
 }
 
 void handshake_check(struct handshake *handshake, struct pending_connection *pending, bool hung_up,
@@ -181,13 +167,7 @@ void handshake_check(struct handshake *handshake, struct pending_connection *pen
 {
     char seen[sizeof(preface)];
     enum http1_beginning beginning = HTTP1_NONE;
-    ssize_t size = 0;
-
-    if (pending->answered_bytes > 0) {
-        drop_rest(handshake, pending, now_ns);
-        return;
-    }
-    size = recv(pending->fd, seen, sizeof(seen), MSG_PEEK | MSG_DONTWAIT);
+    ssize_t size = recv(pending->fd, seen, sizeof(seen), MSG_PEEK | MSG_DONTWAIT);
 
     if (size < 0 && errno == EAGAIN && !hung_up)
         return;

@@ -61,8 +61,7 @@ void handshake_fini(struct handshake *handshake);
 bool handshake_begin(struct handshake *handshake, int fd, const char *peer, struct peer_key key,
                      uint32_t mark, int64_t now_ns);
 /* Bytes arrived, or the peer hung up. Hands the socket to the port, refuses it, or leaves it
- * pending. A peer that speaks HTTP/1 is refused with an answer, and stays pending until it closes
- * or its deadline has passed. */
+ * pending. A peer that speaks HTTP/1 is refused with an answer. */
 void handshake_check(struct handshake *handshake, struct pending_connection *pending, bool hung_up,
                      int64_t now_ns);
 /* Makes space for another pending connection: of the peer that has most of them, refuses the one

@@ -16,9 +16,9 @@
 #include "h2socket/h2socket.h"
 #include "loop/loop.h"
 
-/* What the daemon opens besides connections, at most: 15 were counted, with one wire thread and
- * with three. Connections that linger come on top. */
-#define OWN_DESCRIPTORS (32u + MAX_LINGERING)
+/* What the daemon opens besides connections, at most: 16 were counted, with one wire thread and
+ * with three. */
+#define OWN_DESCRIPTORS 64u
 
 struct listener;
 

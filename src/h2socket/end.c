@@ -128,21 +128,25 @@ static bool send_goaway(const struct h2socket *socket)
 /* Resets a connection of TCP at once: what waits in its buffers is gone. Another socket stays as it
  * is. (SO_LINGER would not do: the core shuts a socket down before it closes it, and so the peer
  * gets the end of the stream before the reset.) */
-static void reset(const struct h2socket *socket)
+static void reset(struct h2socket *socket)
 {
     const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
 
+    socket->is_over = true;
     (void)connect(socket->fd, &nobody, sizeof(nobody));
 }
 
-/* Wakes the core, which then closes the socket. One that lingers is open for reading: otherwise
- * Linux would answer each further byte with a reset. */
+/* Wakes the core, which then closes the socket. Where the peer is to read why, the socket stays
+ * open for reading (linger.h). */
 static void shut_down(struct h2socket *socket, bool knows_why)
 {
-    socket->lingers = knows_why && wait_is_watched(socket);
-    (void)libc_shutdown(socket->fd, socket->lingers ? SHUT_WR : SHUT_RDWR);
-    if (socket->lingers)
+    if (knows_why && wait_is_watched(socket)) {
+        (void)libc_shutdown(socket->fd, SHUT_WR);
         wait_begin(socket, 0);
+    } else {
+        socket->is_over = true;
+        (void)libc_shutdown(socket->fd, SHUT_RDWR);
+    }
 }
 
 void end_connection(struct h2socket *socket, enum h2guard_reason reason)
@@ -156,6 +160,7 @@ void end_connection(struct h2socket *socket, enum h2guard_reason reason)
     }
     count_add(COUNT_GUARD_ENDED, 1);
     bool knows_why = h2guard_out_is_whole(socket->guard) && send_goaway(socket);
+    socket->was_written |= knows_why;
     if (!knows_why)
         reset(socket);
     shut_down(socket, knows_why);
@@ -169,7 +174,6 @@ void end_by_core(struct h2socket *socket)
     if (socket->ended_by_core)
         return;
     socket->ended_by_core = true;
-    socket->lingers = wait_is_watched(socket);
     atomic_store(&socket->end->code, h2guard_stats(socket->guard)->goaway_code);
     atomic_store(&socket->end->reason, (int)H2GUARD_BY_CORE);
     report(socket, H2GUARD_BY_CORE, h2guard_explain_core);

@@ -5,9 +5,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "h2socket/libc_calls.h"
-#include "h2socket/linger.h"
 #include "h2socket/read.h"
 #include "h2socket/socket_table.h"
 #include "h2socket/wait.h"
@@ -55,11 +53,6 @@ int shutdown(int fd, int how)
 
 int close(int fd)
 {
-    bool lingers = socket_remove(fd);
-
     wait_closing(fd);
-    if (!lingers)
-        return libc_close(fd);
-    linger_add(fd, clock_mono_ns());
-    return 0;
+    return socket_remove(fd) ? 0 : libc_close(fd);
 }

@@ -10,9 +10,9 @@
  *                 its turn.
  *   sendmsg()     shows the guard what was sent.
  *   epoll_wait()  of the core's set: adds an event for each socket whose turn has come.
- *   shutdown()    leaves the peer time to read why the guard has ended the connection.
- *   close()       ends the entry. The descriptor of a connection that the guard has ended stays
- *                 open for up to a second more (linger.h): at most MAX_LINGERING of them.
+ *   shutdown()    leaves the peer time to read what was written last.
+ *   close()       ends the entry. Where the peer has not closed yet, the descriptor stays open for
+ *                 up to LINGER_NS more (linger.h), and the connection counts until then.
  *
  * A turn of a socket begins when a thread of the core has polled, or when the socket has waited. A
  * socket that waits gets its next turn after every other socket that was ready when it began to
@@ -31,7 +31,7 @@
 
 #define H2SOCKET_PEER_CAPACITY 128u
 #define MAX_H2SOCKET_RELEASES 8
-#define MAX_LINGERING 32u
+#define LINGER_NS INT64_C(2000000000)
 
 /* Adds a connected socket through which no byte has moved, but for what a caller has peeked at. Do
  * it before the core gets it. close() of the descriptor removes it. `limits` must outlive the
@@ -47,8 +47,8 @@ MUST_CHECK enum err h2socket_add(int fd, enum h2guard_role role, const struct h2
 void h2socket_set_mark(int fd, uint32_t mark);
 uint32_t h2socket_mark(int fd);
 
-/* How many connections that peers have opened (H2GUARD_SERVER) are in the table: all of them, and
- * those of one peer. */
+/* How many connections that peers have opened (H2GUARD_SERVER) are in the table or linger: all of
+ * them, and those of one peer. */
 uint32_t h2socket_count(void);
 uint32_t h2socket_count_of(struct peer_key peer);
 
@@ -90,9 +90,13 @@ void h2socket_keep(int fd, struct h2socket_end *end, int64_t bytes);
  * which is there now. */
 void h2socket_give_up(int fd, const struct h2socket_end *end);
 
-/* Shuts down every socket of the table in both directions; the core then closes it. A write that
- * waits for a peer that does not read fails. */
+/* Shuts down every socket of the table for writing, and one that is no TCP for reading too. A write
+ * that waits for a peer that does not read fails; the core then closes the socket. */
 void h2socket_shutdown_all(void);
+
+/* Waits until no connection lingers, or until `until_ns` (clock_mono_ns()), and closes what lingers
+ * then. For the end of the program, when the core has closed what it had. */
+void h2socket_close_lingering(int64_t until_ns);
 
 /* Applies the time limits of the guards, closes what has lingered, and writes the log lines that
  * are due. Twice a second; one thread at a time. Bytes that the core has not read yet came in

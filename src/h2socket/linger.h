@@ -1,26 +1,31 @@
-/* linger.h - descriptors of ended connections that stay open for a moment after close().
+/* linger.h - connections that the core has closed, and whose peers may still have something to
+ * read.
  *
- * Linux answers close() with a reset where bytes are unread or still come, and the reset overtakes
- * the GOAWAY that says why the connection ended: a peer in the middle of a large message would only
- * hear that its connection was lost. RFC 9112, section 9.6, has the same advice for HTTP/1. Nobody
- * reads from such a descriptor: its peer may not send more than the socket keeps.
+ * DESIGN. Linux answers a byte that comes for a closed socket with a reset, and close() with bytes
+ * unread likewise. A reset overtakes what the socket had still to send: the status of a call, or
+ * the GOAWAY that says why the connection ended. It also fails the peer's next write, and then a
+ * library may drop what it has not read. So only the sending direction is shut down at first. What
+ * the peer sends is read and dropped, until it closes too, or its time is over. RFC 9112, section
+ * 9.6, has the same advice for HTTP/1.
+ *
+ * A connection that lingers is still one of its peer's (socket_table.c): whoever does not close
+ * has fewer others.
  *
  * Threads: any. */
 #ifndef TRIBUTARY_H2SOCKET_LINGER_H
 #define TRIBUTARY_H2SOCKET_LINGER_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "h2socket/socket.h"
 
-/* Keeps a descriptor, which no epoll set has any more, and closes it after LINGER_NS. Where there
- * are MAX_LINGERING already, the oldest one is closed now. */
-void linger_add(int fd, int64_t now_ns);
-#define LINGER_NS INT64_C(1000000000)
+/* The socket, whose descriptor no epoll set has any more, lingers for LINGER_NS from now on. It is
+ * this room's until linger_next() returns it. */
+void linger_add(struct h2socket *socket, int64_t now_ns);
 
-/* Closes those whose time has passed; INT64_MAX: all. */
-void linger_close(int64_t now_ns);
+/* Reads what has come, and takes out one socket that is to be closed now: its peer has closed, or
+ * its time is over; INT64_MAX: whatever it waits for. NULL: there is none. */
+struct h2socket *linger_next(int64_t now_ns);
 
-/* Whether there are any. */
-bool linger_is_used(void);
+/* Waits until linger_next() may have one. False: none lingers, or the time is `until_ns`. */
+bool linger_wait(int64_t until_ns);
 
 #endif

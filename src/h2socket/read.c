@@ -21,6 +21,16 @@ static ssize_t fail(int error)
     return -1;
 }
 
+/* As recvmsg(). Notes the end of the stream. */
+static ssize_t receive(struct h2socket *socket, struct msghdr *message, int flags)
+{
+    const ssize_t size = libc_recvmsg(socket->fd, message, flags);
+
+    if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR))
+        socket->is_over = true;
+    return size;
+}
+
 /* A turn begins. If threads mostly slept since the turn before, they had nothing else to do. */
 static void begin_turn(struct h2socket *socket, int64_t now_ns)
 {
@@ -149,7 +159,7 @@ static ssize_t read_socket(struct h2socket *socket, struct msghdr *message, int 
 
     limited.msg_iov = pieces;
     limited.msg_iovlen = count;
-    ssize_t size = libc_recvmsg(socket->fd, &limited, flags);
+    ssize_t size = receive(socket, &limited, flags);
     message->msg_namelen = limited.msg_namelen;
     message->msg_controllen = limited.msg_controllen;
     message->msg_flags = limited.msg_flags;
@@ -228,7 +238,7 @@ ssize_t socket_read(struct h2socket *socket, struct msghdr *message, int flags)
     if (socket->ended)
         size = fail(ECONNRESET);
     else if (!socket->guard)
-        size = libc_recvmsg(socket->fd, message, flags);
+        size = receive(socket, message, flags);
     else
         size = read_guarded(socket, message, flags);
     if (socket->guard)

@@ -7,9 +7,10 @@
  * socket on different threads. The table has a lock of its own, and so has the queue of those that
  * wait. Order: table, socket, queue.
  *
- * Life. An entry lives from h2socket_add() to close(). The core does not read, write or watch a
- * descriptor that it is closing, so these look up the entry without the lock of the table. Whoever
- * comes from elsewhere holds that lock.
+ * Life. An entry is in the table from h2socket_add() to close(). The core does not read, write or
+ * watch a descriptor that it is closing, so these look up the entry without the lock of the table.
+ * Whoever comes from elsewhere holds that lock. After close() the entry may linger (linger.h); its
+ * peer is counted until its descriptor is closed.
  *
  * The rest. The guard may let pass less than was read. The rest is kept here and comes first in the
  * next turn. It is shorter than the portion that was read.
@@ -24,6 +25,7 @@
 #include <sys/epoll.h>
 
 #include "base/heap.h"
+#include "base/list.h"
 #include "h2socket/h2socket.h"
 
 enum turn_state {
@@ -53,7 +55,7 @@ struct h2socket {
     pthread_mutex_t lock;
     struct h2guard *guard; /* NULL: none */
     bool ended;            /* the guard's verdict was carried out, or nobody wants it any more */
-    bool lingers;          /* it ended with GOAWAY: the peer is to read it */
+    bool is_over;          /* nothing reaches the peer any more: it has closed, or the socket was reset */
     bool ended_by_core;    /* the core said with GOAWAY that something is wrong */
     bool was_read, was_written;
     uint64_t poll;    /* the poll after which the present turn began */
@@ -74,6 +76,11 @@ struct h2socket {
     struct heap_node place;
     struct epoll_event event;
     bool is_watched;
+
+    /* Once the core has closed it (linger.c). */
+    struct list linger_link;
+    int64_t linger_until_ns;
+    size_t dropped_bytes;
 };
 
 #endif

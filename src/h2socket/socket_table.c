@@ -101,6 +101,32 @@ enum err h2socket_add(int fd, enum h2guard_role role, const struct h2guard_limit
     return ERR_OK;
 }
 
+/* The connection is gone: it counts no more. */
+static void uncount(struct h2socket *socket)
+{
+    if (socket->role == H2GUARD_SERVER) {
+        pthread_mutex_lock(&table.lock);
+        peer_counts_remove(&table.peers, socket->count);
+        pthread_mutex_unlock(&table.lock);
+        atomic_fetch_sub(&table.served, 1);
+        count_add(COUNT_LIVE_CONNECTIONS, -1);
+    } else {
+        atomic_fetch_sub(&table.dialled, 1);
+    }
+    free_socket(socket);
+}
+
+/* Only its peer and its descriptor are still of use. */
+static void begin_to_linger(struct h2socket *socket)
+{
+    h2guard_free(socket->guard);
+    socket->guard = NULL;
+    free(socket->rest);
+    socket->rest = NULL;
+    (void)libc_shutdown(socket->fd, SHUT_WR);
+    linger_add(socket, clock_mono_ns());
+}
+
 bool socket_lingers(int fd)
 {
     struct h2socket *socket = socket_of(fd);
@@ -108,7 +134,7 @@ bool socket_lingers(int fd)
     if (!socket)
         return false;
     pthread_mutex_lock(&socket->lock);
-    bool lingers = socket->lingers;
+    bool lingers = socket->was_written && !socket->is_over;
     pthread_mutex_unlock(&socket->lock);
     return lingers;
 }
@@ -120,22 +146,37 @@ bool socket_remove(int fd)
     if (!LIKELY(!!socket))
         return false;
     bool lingers = socket_lingers(fd);
-    if (lingers)
-        wait_forget(socket);
     pthread_mutex_lock(&table.lock);
     atomic_store_explicit(&h2socket_by_fd[fd], NULL, memory_order_relaxed);
     kept_leave(socket);
-    peer_counts_remove(&table.peers, socket->count);
     pthread_mutex_unlock(&table.lock);
+    if (lingers)
+        wait_forget(socket);
     wait_leave(socket);
-    if (socket->role == H2GUARD_SERVER) {
-        atomic_fetch_sub(&table.served, 1);
-        count_add(COUNT_LIVE_CONNECTIONS, -1);
-    } else {
-        atomic_fetch_sub(&table.dialled, 1);
-    }
-    free_socket(socket);
+    if (lingers)
+        begin_to_linger(socket);
+    else
+        uncount(socket);
     return lingers;
+}
+
+/* Closes those whose peers have closed, or whose time is over. */
+static void close_lingering(int64_t now_ns)
+{
+    struct h2socket *socket;
+
+    while ((socket = linger_next(now_ns))) {
+        (void)libc_close(socket->fd);
+        uncount(socket);
+    }
+}
+
+void h2socket_close_lingering(int64_t until_ns)
+{
+    do {
+        close_lingering(clock_mono_ns());
+    } while (linger_wait(until_ns));
+    close_lingering(INT64_MAX);
 }
 
 uint32_t h2socket_count(void)
@@ -209,7 +250,7 @@ void h2socket_give_up(int fd, const struct h2socket_end *end)
     struct h2socket *socket = end ? socket_of(fd) : NULL;
     if (socket && socket->end == end) {
         pthread_mutex_lock(&socket->lock);
-        socket->ended = true;
+        socket->ended = socket->is_over = true;
         (void)libc_shutdown(fd, SHUT_RDWR);
         pthread_mutex_unlock(&socket->lock);
     }
@@ -235,10 +276,15 @@ static void visit_all(void (*visit)(struct h2socket *socket, int64_t now_ns), in
     } while (!is_done);
 }
 
+/* A write to a unix socket whose peer does not read goes on until both directions are shut down. */
 static void shut_down(struct h2socket *socket, int64_t now_ns)
 {
+    int domain = AF_UNIX;
+    socklen_t size = sizeof(domain);
+
     (void)now_ns;
-    (void)libc_shutdown(socket->fd, SHUT_RDWR);
+    (void)getsockopt(socket->fd, SOL_SOCKET, SO_DOMAIN, &domain, &size);
+    (void)libc_shutdown(socket->fd, domain == AF_UNIX ? SHUT_RDWR : SHUT_WR);
 }
 
 void h2socket_shutdown_all(void)
@@ -321,13 +367,13 @@ void socket_end_largest(struct h2socket *socket)
 void h2socket_check(int64_t now_ns)
 {
     visit_all(check, now_ns);
-    linger_close(now_ns);
+    close_lingering(now_ns);
     end_report(now_ns);
 }
 
 bool h2socket_needs_check(void)
 {
-    return h2socket_count() > 0 || atomic_load(&table.dialled) > 0 || linger_is_used() || end_is_unreported();
+    return h2socket_count() > 0 || atomic_load(&table.dialled) > 0 || end_is_unreported();
 }
 
 void h2socket_report(int64_t now_ns)

@@ -21,11 +21,12 @@ static inline struct h2socket *socket_of(int fd)
  * the most of its peer, or of the peer that keeps the most. errno is unchanged. */
 void socket_end_largest(struct h2socket *socket);
 
-/* Whether a descriptor is that of a connection that lingers when it is closed. */
+/* Whether a descriptor is that of a connection that lingers when it is closed: its peer has not
+ * closed, and may not have read yet what was written. */
 bool socket_lingers(int fd);
 
 /* A descriptor is about to be closed: its entry goes, where it has one. True: it is not to be
- * closed yet, since the connection lingers. The core's epoll set does not have it any more. */
+ * closed, since the connection lingers. */
 bool socket_remove(int fd);
 
 #endif

@@ -58,6 +58,16 @@ static void account(struct h2socket *socket, const struct msghdr *message, size_
     kept_update(socket);
 }
 
+/* As sendmsg(). Notes that nothing reaches the peer any more. */
+static ssize_t transmit(struct h2socket *socket, const struct msghdr *message, int flags)
+{
+    const ssize_t size = libc_sendmsg(socket->fd, message, flags);
+
+    if (size < 0 && errno != EAGAIN && errno != EINTR)
+        socket->is_over = true;
+    return size;
+}
+
 ssize_t socket_write(struct h2socket *socket, const struct msghdr *message, int flags)
 {
     ssize_t size = -1;
@@ -69,7 +79,7 @@ ssize_t socket_write(struct h2socket *socket, const struct msghdr *message, int 
     if (socket->ended)
         errno = EPIPE;
     else
-        size = libc_sendmsg(socket->fd, message, flags);
+        size = transmit(socket, message, flags);
     if (size > 0 && socket->guard)
         account(socket, message, (size_t)size);
     pthread_mutex_unlock(&socket->lock);

@@ -2,13 +2,16 @@
 """X7: SIGTERM under load. Every client is notified, what was confirmed is delivered, and the daemon
 exits with 0 in time. A second SIGTERM forces the end."""
 import signal
+import struct
+import tempfile
 import time
 
 import grpc
 
 from harness.case import Case, main
-from harness.client import Consumer, Publishing, connect, event, publish, subscribe_request
+from harness.client import Consumer, Publishing, Received, connect, event, publish, subscribe_request
 from harness.daemon import PATIENCE, eventually
+from harness.h2frames import ACK, PING, SETTINGS, WINDOW_UPDATE, frame
 from harness.protos import v1
 from harness.sessions import PER_CONSUMER, SHARED, Session
 
@@ -119,6 +122,57 @@ class Draining(Case):
         daemon.close_channel()
         consumer.cancel()
         self.assertEqual(daemon.wait(), 0)
+
+    def test_X7_a_consumer_reads_all_though_it_still_sends_when_its_connection_is_closed(self):
+        """A closed socket answers what still comes with a reset, which overtakes what was sent."""
+        with tempfile.TemporaryDirectory(prefix="tributary-e2e-") as folder:
+            for address, count in (("127.0.0.1:0", 50), (f"unix:{folder}/socket", 20)):
+                with self.subTest(address=address):
+                    self.reads_late(self.start_daemon("--drain-timeout", "20s", listen=[address]), count)
+
+    def reads_late(self, daemon, count):
+        """The kernel keeps `count` events for the consumer."""
+        connection = self.raw(daemon.address, window=1 << 24, read=False)
+        connection.send(frame(SETTINGS, ACK) + frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", 1 << 24)))
+        stream = connection.call(
+            "/tributary.v1.Subscriber/Subscribe", subscribe_request(**REQUEST).SerializeToString()
+        )
+        eventually(daemon.subscriptions, "it is subscribed")
+        for number in range(count):
+            publish(daemon.channel, "p", [event(number, size=4000)])
+        daemon.close_channel()
+        connection.send(frame(PING, 0, 0, b"8 bytes."))
+        daemon.terminate()
+        # The call is over, and the connection is closed: the consumer does not answer GOAWAY.
+        eventually(lambda: daemon.log("server.stopped"), "no call is left")
+        daemon.process.send_signal(signal.SIGSTOP)  # so it closes nothing, however long we need
+        for _ in range(2):
+            connection.send(frame(PING, 0, 0, b"8 bytes."))
+        connection.read()
+        stream.wait_end()
+        received = Received()
+        for each in stream.messages:
+            received.apply(v1.EventBatch.FromString(each))
+        self.assertEqual(received.numbers("p"), list(range(count)))
+        self.assertEqual(received.closing.reason, v1.CLOSING_REASON_SERVER_DRAINING)
+        self.assertEqual(stream.status, CODE.UNAVAILABLE.value[0])
+        eventually(lambda: connection.closed, "the end of the stream comes behind it")
+        connection.send(frame(PING, 0, 0, b"8 bytes."))
+        self.assertIsNone(daemon.process.poll(), "the daemon waits until the consumer closes")
+        connection.close()
+        daemon.process.send_signal(signal.SIGCONT)
+        self.assertEqual(daemon.wait(), 0)
+
+    def test_X7_a_peer_that_never_closes_is_waited_for_in_the_drain_timeout(self):
+        daemon = self.start_daemon("--drain-timeout", "1s")
+        connection = self.raw(daemon.address)
+        connection.call("/tributary.v1.Subscriber/Subscribe", subscribe_request().SerializeToString())
+        eventually(daemon.subscriptions, "it is subscribed")
+        daemon.close_channel()
+        began = time.monotonic()
+        daemon.terminate()
+        self.assertEqual(daemon.wait(), 0)
+        self.assertLess(time.monotonic() - began, 1 + 1)
 
     # Finding 33.
     def test_X7_a_consumer_that_does_not_read_is_ended_at_the_deadline(self):

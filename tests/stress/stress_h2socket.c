@@ -234,6 +234,7 @@ int main(void)
     for (int i = 0; i < POLLERS; i++)
         pthread_join(pollers[i], NULL);
     pthread_join(checker, NULL);
+    h2socket_check(clock_mono_ns()); /* the peers of those that linger have closed */
     CHECK(h2socket_count() == 0);
     CHECK(count_get(COUNT_LIVE_CONNECTIONS) == 0);
     CHECK(count_get(COUNT_GUARD_ENDED) == 0);

@@ -174,7 +174,11 @@ class Connection:
         # Without a preface nothing is sent: the test writes everything itself.
         self._reader = threading.Thread(target=self._read, daemon=True)
         if read:
-            self._reader.start()
+            self.read()
+
+    def read(self):
+        """Reads from now on. Only where it was made with `read=False`."""
+        self._reader.start()
 
     @staticmethod
     def _connect(address, source):

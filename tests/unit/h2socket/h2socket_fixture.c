@@ -96,6 +96,7 @@ void fixture_disconnect(struct ends *pair)
     if (pair->peer >= 0)
         close(pair->peer);
     *pair = (struct ends){-1, -1};
+    h2socket_check(clock_mono_ns()); /* closes what has lingered */
 }
 
 void peer_sends(const struct ends *pair, struct buf *buf)

@@ -40,7 +40,7 @@ void fixture_connect_with(struct h2socket_fixture *fixture, enum transport trans
                           const struct h2guard_limits *limits, bool watched, struct ends *pair);
 /* Watches the core's end, but not for room to write. Returns what epoll_ctl() does. */
 int fixture_watch(struct h2socket_fixture *fixture, struct ends *pair);
-/* Closes what is open. */
+/* Closes what is open, and checks all sockets. */
 void fixture_disconnect(struct ends *pair);
 
 /* Sends all of it from the peer. The socket has room for it. Empties the buffer. */

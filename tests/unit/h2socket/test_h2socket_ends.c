@@ -199,6 +199,8 @@ static int closes(struct ends *pair)
     return fd;
 }
 
+#define AFTER_LINGER_NS (LINGER_NS + NS_PER_S)
+
 Test(h2socket_ends, a_peer_that_still_sends_reads_why)
 {
     static const char more[100000];
@@ -211,46 +213,148 @@ Test(h2socket_ends, a_peer_that_still_sends_reads_why)
         cr_assert_gt(send(pair.peer, more, sizeof(more), MSG_NOSIGNAL), 0);
         cr_assert(core_reads(&pair, data, sizeof(data)) == -1 && errno == ECONNRESET);
         int fd = closes(&pair);
-        cr_assert_eq(h2socket_count(), 0);
         cr_assert(is_open(fd) && h2socket_needs_check());
         if (transport == TCP)
             cr_assert_gt(send(pair.peer, more, 1000, MSG_NOSIGNAL), 0, "errno %d", errno);
         peer_gets_goaway(&pair, H2GUARD_PREFACE);
         cr_assert_eq(core_polls(&fixture, 0), 0, "the core hears no more of it");
-        h2socket_check(clock_mono_ns() + 2 * NS_PER_S);
+        h2socket_check(clock_mono_ns() + AFTER_LINGER_NS);
         cr_assert(!is_open(fd) && !h2socket_needs_check());
         fixture_disconnect(&pair);
     }
 }
 
-Test(h2socket_ends, so_many_linger)
+/* The core writes as much as the socket keeps, of which the peer reads nothing. Returns how
+ * much. */
+static size_t fills_the_socket(const struct ends *pair)
 {
-    struct ends pairs[MAX_LINGERING + 1];
-    int fds[MAX_LINGERING + 1];
-    char data[16];
+    static const char data[4096];
+    struct pollfd poll_fd = {.fd = pair->core, .events = POLLOUT};
+    const int small = 1;
+    size_t total = 0;
+    ssize_t size;
 
-    for (unsigned i = 0; i <= MAX_LINGERING; i++) {
-        wrong_peer(&pairs[i], UNIX);
-        cr_assert_eq(core_reads(&pairs[i], data, sizeof(data)), -1);
-        fds[i] = closes(&pairs[i]);
-        cr_assert(is_open(fds[0]) == (i < MAX_LINGERING));
-    }
-    for (unsigned i = 1; i <= MAX_LINGERING; i++)
-        cr_assert(is_open(fds[i]));
-    h2socket_check(clock_mono_ns() + 2 * NS_PER_S);
-    for (unsigned i = 0; i <= MAX_LINGERING; i++) {
-        cr_assert_not(is_open(fds[i]));
-        fixture_disconnect(&pairs[i]);
+    setsockopt(pair->core, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+    do {
+        size = core_sends(pair, data, sizeof(data));
+        total += size > 0 ? (size_t)size : 0;
+    } while (size > 0 || poll(&poll_fd, 1, 50) > 0);
+    cr_assert(errno == EAGAIN && total > 0);
+    return total;
+}
+
+/* Without the linger, the peer's bytes are answered with a reset, and what the socket has not sent
+ * is lost. */
+Test(h2socket_ends, what_was_written_arrives_though_the_peer_still_sends)
+{
+    for (enum transport transport = UNIX; transport <= TCP; transport++) {
+        struct ends pair;
+        char data[4096];
+        ssize_t size;
+
+        fixture_connect_with(&fixture, transport, NULL, true, &pair);
+        size_t left = fills_the_socket(&pair);
+        sends_text(&pair, "unread when the core closes");
+        closes(&pair);
+        sends_text(&pair, "after that");
+        while ((size = peer_gets(&pair, data, sizeof(data))) > 0)
+            left -= (size_t)size;
+        cr_assert_eq(size, 0, "errno %d", errno);
+        cr_assert_eq(left, 0);
+        sends_text(&pair, "the peer hears of no error before it closes");
+        fixture_disconnect(&pair);
     }
 }
 
-Test(h2socket_ends, what_the_core_closes_by_itself_does_not_linger)
+Test(h2socket_ends, it_lingers_until_the_peer_closes_and_counts_to_it)
+{
+    for (enum transport transport = UNIX; transport <= TCP; transport++) {
+        struct ends pairs[3];
+        int fds[3];
+
+        fixture.peer = (struct peer_key){PEER_UNIX, 7};
+        for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+            fixture_connect(&fixture, transport, &pairs[i]);
+            cr_assert_eq(core_sends(&pairs[i], "x", 1), 1);
+            fds[i] = closes(&pairs[i]);
+        }
+        h2socket_check(clock_mono_ns());
+        cr_assert_eq(h2socket_count_of(fixture.peer), 3);
+        sends_text(&pairs[1], "last words");
+        fixture_disconnect(&pairs[1]);
+        h2socket_check(clock_mono_ns());
+        cr_assert(is_open(fds[0]) && !is_open(fds[1]) && is_open(fds[2]));
+        cr_assert_eq(h2socket_count_of(fixture.peer), 2);
+        h2socket_check(clock_mono_ns() + AFTER_LINGER_NS);
+        cr_assert(!is_open(fds[0]) && !is_open(fds[2]));
+        cr_assert_eq(h2socket_count() + h2socket_count_of(fixture.peer), 0);
+        fixture_disconnect(&pairs[0]);
+        fixture_disconnect(&pairs[2]);
+    }
+}
+
+Test(h2socket_ends, where_nothing_was_written_or_the_peer_has_closed_nothing_lingers)
+{
+    for (enum transport transport = UNIX; transport <= TCP; transport++) {
+        struct ends pair;
+        int error;
+
+        fixture_connect(&fixture, transport, &pair);
+        cr_assert_not(is_open(closes(&pair)));
+        fixture_disconnect(&pair);
+
+        fixture_connect(&fixture, transport, &pair);
+        cr_assert_eq(core_sends(&pair, "x", 1), 1);
+        shutdown(pair.peer, SHUT_WR);
+        cr_assert_eq(core_polls(&fixture, -1), 1);
+        cr_assert_eq(core_reads_all(&pair, &error), 0);
+        cr_assert_eq(error, 0);
+        cr_assert_not(is_open(closes(&pair)));
+        fixture_disconnect(&pair);
+    }
+}
+
+Test(h2socket_ends, at_the_end_of_the_program_peers_that_close_are_waited_for)
 {
     struct ends pair;
 
+    h2socket_close_lingering(INT64_MAX); /* nothing lingers */
     fixture_connect(&fixture, TCP, &pair);
-    cr_assert_not(is_open(closes(&pair)));
-    fixture_disconnect(&pair);
+    cr_assert_eq(core_sends(&pair, "x", 1), 1);
+    int fd = closes(&pair);
+    sends_text(&pair, "last words");
+    cr_assert_eq(close(pair.peer), 0);
+    const int64_t began_ns = clock_mono_ns();
+    h2socket_close_lingering(INT64_MAX);
+    cr_assert_not(is_open(fd));
+    cr_assert_lt(clock_mono_ns() - began_ns, LINGER_NS);
+}
+
+/* Neither one that is silent nor one that sends without end. */
+Test(h2socket_ends, a_peer_that_does_not_close_is_not_waited_for_longer)
+{
+    static const char more[100000];
+
+    for (enum transport transport = UNIX; transport <= TCP; transport++) {
+        struct ends pairs[2];
+        int fds[2];
+
+        for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+            fixture_connect(&fixture, transport, &pairs[i]);
+            cr_assert_eq(core_sends(&pairs[i], "x", 1), 1);
+            fds[i] = closes(&pairs[i]);
+        }
+        for (int i = 0; i < 10; i++) {
+            (void)send(pairs[1].peer, more, sizeof(more), MSG_NOSIGNAL);
+            h2socket_check(clock_mono_ns());
+        }
+        cr_assert(is_open(fds[0]) && is_open(fds[1]));
+        h2socket_close_lingering(clock_from_now_ns(NS_PER_MS));
+        cr_assert(!is_open(fds[0]) && !is_open(fds[1]));
+        cr_assert_eq(h2socket_count(), 0);
+        for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
+            fixture_disconnect(&pairs[i]);
+    }
 }
 
 /* ---- what nobody wants any more ---- */
