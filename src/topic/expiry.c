@@ -16,17 +16,6 @@ static int64_t expires_ns(const struct chunk *chunk, uint32_t event)
     return event_marks_next(&bytes, &marks) ? marks.expires_wall_ns : 0;
 }
 
-bool expiry_any(const struct chunk *chunk)
-{
-    struct bytes events = chunk_range(chunk, 0, chunk->count);
-    struct event_marks marks;
-
-    while (event_marks_next(&events, &marks))
-        if (marks.expires_wall_ns > 0)
-            return true;
-    return false;
-}
-
 static bool has_expired(const struct chunk *chunk, uint32_t event, int64_t now_ns)
 {
     const int64_t at_ns = expires_ns(chunk, event);

@@ -4,19 +4,16 @@
 #ifndef TRIBUTARY_TOPIC_EXPIRY_H
 #define TRIBUTARY_TOPIC_EXPIRY_H
 
-#include <stdbool.h>
+#include <stdint.h>
 
 #include "base/status.h"
 
 struct chunk;
 struct route;
 
-/* Whether one of the events expires at some time. Reads all of them. */
-bool expiry_any(const struct chunk *chunk);
-
 /* Calls put() for the runs of events [first, last) that have not expired, and counts the others as
- * lost (EXPIRED), in their order. Stops at what is not ERR_OK, and returns it. Under the lock under
- * which the route puts. */
+ * lost (EXPIRED), in their order. Reads each of them. Stops at what is not ERR_OK, and returns it.
+ * Under the lock under which the route puts. */
 MUST_CHECK enum err expiry_put(struct route *route, struct chunk *chunk, uint32_t first, uint32_t last,
                                enum err (*put)(struct route *route, struct chunk *chunk, uint32_t first,
                                                uint32_t last));

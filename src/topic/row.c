@@ -7,7 +7,9 @@
 
 #include "event/varint.h"
 
-#define ROW_VERSION 1u
+/* The versions. */
+#define MAY_EXPIRE 1u
+#define NEVER_EXPIRES 2u
 #define EVENT_TAG WIRE_TAG(1, WIRE_LEN)
 
 uint64_t topic_row_hash(uint64_t topic, const struct topic_row *row)
@@ -31,6 +33,7 @@ void row_builder_clear(struct row_builder *builder)
 {
     builder->run_count = builder->piece_count = builder->events = 0;
     builder->events_bytes = builder->header_bytes = 0;
+    builder->expires = false;
 }
 
 static bool continues_run(const struct row_builder *builder, const struct topic_run *piece)
@@ -89,6 +92,7 @@ bool row_builder_add(struct row_builder *builder, const struct topic_run *piece)
     builder->pieces[builder->piece_count++] = piece->events;
     builder->events += piece->count;
     builder->events_bytes += piece->events.size;
+    builder->expires |= piece->expires;
     return true;
 }
 
@@ -99,7 +103,7 @@ bool row_builder_encode(const struct row_builder *builder, struct buf *data)
 
     if (!next)
         return false;
-    *next++ = ROW_VERSION;
+    *next++ = builder->expires ? MAY_EXPIRE : NEVER_EXPIRES;
     next += varint_write(next, builder->run_count);
     for (uint32_t i = 0; i < builder->run_count; i++) {
         const struct topic_run *run = &builder->runs[i];
@@ -152,9 +156,12 @@ bool row_walk_begin(struct row_walk *walk, const struct topic_row *row)
     uint64_t runs, events = 0, bytes = 0;
     struct topic_run run;
 
-    if (row->data.size < 2 || *next++ != ROW_VERSION || !read_number(&next, end, &runs) || runs == 0)
+    if (row->data.size < 2)
         return false;
-    *walk = (struct row_walk){.header = next, .runs = runs};
+    const uint8_t version = *next++;
+    if ((version != MAY_EXPIRE && version != NEVER_EXPIRES) || !read_number(&next, end, &runs) || runs == 0)
+        return false;
+    *walk = (struct row_walk){.header = next, .runs = runs, .expires = version == MAY_EXPIRE};
     for (uint64_t i = 0; i < runs; i++) {
         if (!read_run(&next, end, &run) || run.events.size > row->data.size)
             return false;
@@ -173,6 +180,7 @@ bool row_walk_next(struct row_walk *walk, struct topic_run *run)
     if (walk->runs == 0 || !read_run(&walk->header, walk->header_end, run))
         return false;
     walk->runs--;
+    run->expires = walk->expires;
     run->events.data = walk->events;
     walk->events += run->events.size;
     return true;

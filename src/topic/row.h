@@ -2,8 +2,12 @@
  *
  * The data of a row is a header and the events as they came. Its numbers are varints.
  *
- *   version (1), number of runs, and for each run: size of its origin, origin, events, their bytes
+ *   version (1 or 2), number of runs, and for each run: size of its origin, origin, events, their
+ *   bytes
  *   the events of all runs, each with its tag and length
+ *
+ * In a row of version 2 no event has a time at which it expires. So readers need not look into its
+ * events. In one of version 1 some may have. Stores up to version 4 have no other rows.
  *
  * A *run* is events in a row of one origin: the producer that published them. What many producers
  * published in one commit is coalesced into few rows, because a small row costs as much as a large
@@ -30,6 +34,7 @@ struct topic_run {
     struct bytes origin;
     uint32_t count;
     struct bytes events; /* with tags and lengths */
+    bool expires;        /* one of them may, at some time; as an output: one of the row's events */
 };
 
 /* What a row holds besides its data. */
@@ -56,6 +61,7 @@ struct row_builder {
     uint32_t run_count, run_capacity, piece_count, piece_capacity;
     uint32_t events;
     size_t events_bytes, header_bytes;
+    bool expires; /* one of the events may */
 };
 
 /* Frees the memory. */
@@ -78,6 +84,7 @@ struct row_walk {
     const uint8_t *header, *header_end;
     const uint8_t *events, *events_end;
     uint64_t runs; /* that are left */
+    bool expires;  /* one of the events may */
 };
 
 /* Begins a walk. False: the data is no row with so many events. The events themselves are not

@@ -177,7 +177,7 @@ static enum err put_portion(struct step *step, struct topic_run *run, uint64_t f
     chunk->first_sequence = first_seq + skip;
     chunk->observed_wall_ns = clock_wall_ns();
     chunk->observed_mono_ns = clock_mono_ns();
-    err = route_put_wanted(&reader->base.route, chunk, 0, expiry_any(chunk) ? put_live : put_some);
+    err = route_put_wanted(&reader->base.route, chunk, 0, run->expires ? put_live : put_some);
     if (err == ERR_OK)
         set_position(reader, chunk_sequence(chunk, chunk->count - 1));
     return err;

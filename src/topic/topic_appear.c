@@ -7,7 +7,6 @@
 #include "event/chunk.h"
 #include "event/chunk_origin.h"
 #include "loop/loop.h"
-#include "topic/expiry.h"
 #include "topic/live_topic.h"
 #include "topic/run_chunk.h"
 #include "topic/topics_internal.h"
@@ -95,7 +94,7 @@ void topics_appeared(void *arg, const struct topic_appeared *appeared)
     }
     *appearance = (struct appearance){.committed = {.chunk = chunk,
                                                     .first_seq = appeared->first_seq,
-                                                    .expires = expiry_any(chunk),
+                                                    .expires = appeared->run.expires,
                                                     .over = on_over},
                                       .task = {.run = deliver},
                                       .loop = topics->loop,

@@ -80,7 +80,7 @@ uint64_t fake_log_commit_expiring(struct fake_log *log, uint32_t count, const ch
                                   const uint64_t *expires_unix_nano)
 {
     struct chunk *chunk = sample_chunk_expiring(count, "orders", 16, expires_unix_nano);
-    const struct topic_run run = {text_of(origin), count, chunk_range(chunk, 0, count)};
+    const struct topic_run run = {text_of(origin), count, chunk_range(chunk, 0, count), !!expires_unix_nano};
     const uint64_t first = log->next_seq;
     struct row_builder builder = {0};
     struct fake_row *row;

@@ -106,7 +106,7 @@ static void free_committed(struct committed *committed)
 static void commit(uint32_t count)
 {
     struct chunk *chunk = sample_chunk(count, "orders", 16);
-    const struct topic_run run = {text_of("web"), count, chunk_range(chunk, 0, count)};
+    const struct topic_run run = {text_of("web"), count, chunk_range(chunk, 0, count), false};
     struct committed *committed = calloc(1, sizeof(*committed));
     struct row_builder builder = {0};
 

@@ -12,7 +12,10 @@
  * `end_bytes` and `last_ns` count where the log is empty. `lineage` is for earlier incarnations.
  * `log_ID` is the log of a topic: see topic_log.h. `publisher` has the latest number of each
  * publisher. `due` has events that are not due yet (due_table.h), `ids` the ids of the latest
- * events of a topic (id_table.h). All rows have a hash. */
+ * events of a topic (id_table.h). All rows have a hash.
+ *
+ * Version 5 brings no table. It has rows of logs that earlier versions of this program take
+ * for damaged ones (row.h, version 2). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,6 +8,7 @@
 #include "backend/sqlite/small_row.h"
 #include "backend/sqlite/store_internal.h"
 #include "base/clock.h"
+#include "topic/event_marks.h"
 
 /* The wall clock may jump, so it is looked at this often. */
 #define LOOK_EVERY_NS (10 * NS_PER_S)
@@ -31,6 +32,15 @@ static struct bytes origin_of(const struct due_event *due)
 static struct bytes event_of(const struct due_event *due)
 {
     return (struct bytes){due->bytes + due->origin_size, due->event_size};
+}
+
+static struct topic_run run_of(const struct due_event *due)
+{
+    struct bytes rest = event_of(due);
+    struct event_marks marks;
+    const bool expires = !event_marks_next(&rest, &marks) || marks.expires_wall_ns > 0;
+
+    return (struct topic_run){origin_of(due), 1, event_of(due), expires};
 }
 
 /* An event may be larger than what small_row_hash() accepts. */
@@ -156,7 +166,7 @@ static enum db_result collect_all(struct store *store)
 static enum db_result append_one(struct store *store, struct due_event *due)
 {
     struct stored_topic *topic = log_find(&store->log, due->topic);
-    const struct topic_run piece = {origin_of(due), 1, event_of(due)};
+    const struct topic_run piece = run_of(due);
     sqlite3_stmt *statement = store->database.statements[DB_DUE_REMOVE];
     enum db_result result = DB_OK;
 
@@ -195,7 +205,7 @@ void due_notify(struct store *store)
         const struct topic_appeared appeared = {.topic = due->topic,
                                                 .incarnation = due->incarnation,
                                                 .first_seq = due->first_seq,
-                                                .run = {origin_of(due), 1, event_of(due)}};
+                                                .run = run_of(due)};
 
         if (due->first_seq > 0)
             store_appeared(store, &appeared);

@@ -87,10 +87,9 @@ enum db_result log_split(struct store *store, struct stored_topic *topic, struct
 
 static void notify(struct store *store, const struct topic_part *part)
 {
-    const struct topic_appeared appeared = {.topic = part->topic,
-                                            .incarnation = part->incarnation,
-                                            .first_seq = part->first_seq,
-                                            .run = {part->run.origin, part->stored, part->rest}};
+    const struct topic_run run = {part->run.origin, part->stored, part->rest, part->expires};
+    const struct topic_appeared appeared = {
+        .topic = part->topic, .incarnation = part->incarnation, .first_seq = part->first_seq, .run = run};
 
     if (part->stored > 0)
         store_appeared(store, &appeared);

@@ -92,7 +92,7 @@ static enum db_result add(struct store *store, struct topic_part *part, bool has
         result = log_split(store, topic, part);
     if (result != DB_OK || part->stored == 0)
         return result;
-    const struct topic_run piece = {part->run.origin, part->stored, part->rest};
+    const struct topic_run piece = {part->run.origin, part->stored, part->rest, part->expires};
     return log_add_piece(store, topic, &piece, &part->first_seq);
 }
 

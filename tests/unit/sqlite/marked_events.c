@@ -36,23 +36,42 @@ static void put_text(struct buf *out, uint8_t tag, const char *text)
     buf_text(out, text);
 }
 
-/* The fields id (1), data (8), deliver_after (10). */
-void marked_add(struct marked *batch, const char *data, const char *id, int64_t deliver_wall_ns)
+static void put_time(struct buf *out, uint8_t tag, int64_t wall_ns)
+{
+    const uint64_t time = htole64((uint64_t)wall_ns);
+
+    if (wall_ns == 0)
+        return;
+    buf_byte(out, tag);
+    buf_bytes(out, &time, sizeof(time));
+}
+
+/* The fields id (1), data (8), expires (9), deliver_after (10). */
+static void add(struct marked *batch, const char *data, const char *id, int64_t deliver_wall_ns,
+                int64_t expires_wall_ns)
 {
     OWNED(buf_fini) struct buf event = {0};
-    const uint64_t time = htole64((uint64_t)deliver_wall_ns);
 
     put_text(&event, 0x0a, id);
     put_text(&event, 0x42, data);
-    if (deliver_wall_ns != 0) {
-        buf_byte(&event, 0x51);
-        buf_bytes(&event, &time, sizeof(time));
-    }
+    put_time(&event, 0x49, expires_wall_ns);
+    put_time(&event, 0x51, deliver_wall_ns);
     cr_assert_lt(event.size, 128u);
     buf_byte(&batch->events, 0x0a);
     buf_byte(&batch->events, (uint8_t)event.size);
     buf_bytes(&batch->events, event.data, event.size);
     batch->count++;
+}
+
+void marked_add(struct marked *batch, const char *data, const char *id, int64_t deliver_wall_ns)
+{
+    add(batch, data, id, deliver_wall_ns, 0);
+}
+
+void marked_add_expiring(struct marked *batch, const char *data, int64_t deliver_wall_ns,
+                         int64_t expires_wall_ns)
+{
+    add(batch, data, NULL, deliver_wall_ns, expires_wall_ns);
 }
 
 enum topic_outcome marked_append(struct store_fixture *fixture, struct marked *batch)
@@ -103,15 +122,16 @@ static void show(struct bytes events, uint64_t seq, char *text, size_t capacity)
             else if (event[i] == 0x42)
                 snprintf(text + used, capacity - used, "%s%.*s", used > 0 ? " " : "", event[i + 1],
                          (const char *)event + i + 2);
-            i += event[i] == 0x51 ? 9 : 2u + event[i + 1];
+            i += event[i] == 0x49 || event[i] == 0x51 ? 9 : 2u + event[i + 1];
         }
         at += 2 + size;
     }
 }
 
-const char *marked_text(struct store_fixture *fixture, uint64_t topic)
+/* Calls `each` for every run of a topic. */
+static void each_run(struct store_fixture *fixture, uint64_t topic,
+                     void (*each)(const struct topic_run *run, char *text, size_t capacity), char *text)
 {
-    static char text[SHOWN_BYTES];
     struct topic_read read = {
         .topic = topic, .start = START_SEQUENCE, .value = 1, .max_rows = 64, .max_bytes = 1u << 20};
 
@@ -125,11 +145,38 @@ const char *marked_text(struct store_fixture *fixture, uint64_t topic)
 
             cr_assert(row_walk_begin(&walk, &read.rows[i]));
             while (row_walk_next(&walk, &run))
-                show(run.events, 0, text, sizeof(text));
+                each(&run, text, SHOWN_BYTES);
             read.value = read.rows[i].first_seq + read.rows[i].count;
         }
     } while (read.count > 0);
     buf_fini(&read.data);
+}
+
+static void show_data(const struct topic_run *run, char *text, size_t capacity)
+{
+    show(run->events, 0, text, capacity);
+}
+
+const char *marked_text(struct store_fixture *fixture, uint64_t topic)
+{
+    static char text[SHOWN_BYTES];
+
+    each_run(fixture, topic, show_data, text);
+    return text;
+}
+
+static void show_expires(const struct topic_run *run, char *text, size_t capacity)
+{
+    const size_t used = strlen(text);
+
+    snprintf(text + used, capacity - used, "%s", run->expires ? "e" : "-");
+}
+
+const char *expiring_text(struct store_fixture *fixture, uint64_t topic)
+{
+    static char text[SHOWN_BYTES];
+
+    each_run(fixture, topic, show_expires, text);
     return text;
 }
 

@@ -17,6 +17,9 @@ struct marked {
 void marked_init(struct marked *batch, uint64_t topic);
 /* Adds an event with these data. `id` NULL: none; `deliver_wall_ns` 0: none. */
 void marked_add(struct marked *batch, const char *data, const char *id, int64_t deliver_wall_ns);
+/* The same, without an id; the event expires then. */
+void marked_add_expiring(struct marked *batch, const char *data, int64_t deliver_wall_ns,
+                         int64_t expires_wall_ns);
 /* Appends it, waits for the answer, and frees the events. */
 enum topic_outcome marked_append(struct store_fixture *fixture, struct marked *batch);
 
@@ -26,6 +29,9 @@ enum topic_outcome marked_one(struct store_fixture *fixture, uint64_t topic, str
 
 /* The data of all events of a topic, with blanks between. Static. */
 const char *marked_text(struct store_fixture *fixture, uint64_t topic);
+/* A letter for each run of a topic: "e" where its row has events that may expire, "-" where none
+ * does. Static. */
+const char *expiring_text(struct store_fixture *fixture, uint64_t topic);
 
 /* From now on notes what appears, as "seq:data seq:data". */
 void appeared_listen(struct store_fixture *fixture);

@@ -32,6 +32,8 @@ MUTANTS = {
     "ids_not_written": ("    if (topic->ids.next > topic->ids.kept_next)\n", "    if (false)\n", (" times",)),
     "ids_not_undone": ("    id_window_undo(&topic->ids);\n", "    id_window_keep(&topic->ids);\n",
                        ('("a b")',)),
+    "expiry_not_noted": ("    builder->expires |= piece->expires;\n", "", ('"-e--e"',)),
+    "delayed_expiry_not_noted": (" || marks.expires_wall_ns > 0;", ";", ('"-e--e"',)),
     "numbers_off": ("const uint64_t stored = state->last + 1 - first;", "const uint64_t stored = 0;",
                     (" after ",)),
 }

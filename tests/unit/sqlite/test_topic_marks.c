@@ -172,6 +172,53 @@ Test(marks, what_waits_is_bounded)
     cr_assert_eq(marked_one(&fixture, topic, &batch, "now", NULL, 0), TOPIC_DONE, "others go on");
 }
 
+/* ---- events that expire ---- */
+
+Test(marks, rows_note_whether_one_of_their_events_expires)
+{
+    const uint64_t topic = make_topic(&fixture, "orders");
+    const int64_t now_ns = clock_wall_ns();
+    struct marked batch;
+
+    cr_assert_eq(marked_one(&fixture, topic, &batch, "a", NULL, 0), TOPIC_DONE);
+    cr_assert_not(batch.part.expires);
+    marked_init(&batch, topic);
+    marked_add(&batch, "b", NULL, 0);
+    marked_add_expiring(&batch, "c", 0, now_ns + HOUR_NS);
+    cr_assert_eq(marked_append(&fixture, &batch), TOPIC_DONE);
+    cr_assert(batch.part.expires);
+    cr_assert_eq(marked_one(&fixture, topic, &batch, "d", NULL, 0), TOPIC_DONE, "the next row is another");
+    cr_assert_eq(marked_one(&fixture, topic, &batch, "e", NULL, now_ns + NS_PER_S / 5), TOPIC_DONE);
+    wait_for(topic, 6);
+    marked_init(&batch, topic);
+    marked_add_expiring(&batch, "f", now_ns + NS_PER_S / 2, now_ns + HOUR_NS);
+    cr_assert_eq(marked_append(&fixture, &batch), TOPIC_DONE);
+    wait_for(topic, 7);
+    cr_assert_str_eq(marked_text(&fixture, topic), "a b c d e f");
+    cr_assert_str_eq(expiring_text(&fixture, topic), "-e--e");
+}
+
+/* Its rows all have version 1. */
+Test(marks, rows_of_a_store_of_version_4_may_have_events_that_expire)
+{
+    const uint64_t topic = make_topic(&fixture, "orders");
+    struct marked batch;
+
+    marked_init(&batch, topic);
+    marked_add_expiring(&batch, "a", 0, clock_wall_ns() + HOUR_NS);
+    cr_assert_eq(marked_append(&fixture, &batch), TOPIC_DONE);
+    fixture_close(&fixture);
+    fixture_sql(&fixture, "UPDATE meta SET value = '4' WHERE key = 'schema'; PRAGMA user_version = 4");
+    fixture_expect_open(&fixture);
+    cr_assert_eq(marked_one(&fixture, topic, &batch, "b", NULL, 0), TOPIC_DONE);
+    fixture_reopen(&fixture);
+    cr_assert_str_eq(marked_text(&fixture, topic), "a b");
+    cr_assert_str_eq(expiring_text(&fixture, topic), "e-");
+    fixture_close(&fixture);
+    fixture_sql(&fixture, "CREATE TEMP TABLE t(n CHECK(n = 5));"
+                          "INSERT INTO t SELECT user_version FROM pragma_user_version");
+}
+
 /* ---- ids ---- */
 
 Test(marks, an_event_with_a_known_id_is_left_out)

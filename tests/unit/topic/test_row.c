@@ -40,9 +40,9 @@ Test(row, pieces_of_one_origin_are_one_run)
 {
     uint8_t memory[3][512];
     const struct topic_run pieces[] = {
-        {text_bytes("web-1"), 2, events_of(memory[0], (unsigned[]){3, 200}, 2)},
-        {text_bytes("web-1"), 1, events_of(memory[1], (unsigned[]){0}, 1)},
-        {text_bytes(""), 1, events_of(memory[2], (unsigned[]){9}, 1)},
+        {text_bytes("web-1"), 2, events_of(memory[0], (unsigned[]){3, 200}, 2), false},
+        {text_bytes("web-1"), 1, events_of(memory[1], (unsigned[]){0}, 1), false},
+        {text_bytes(""), 1, events_of(memory[2], (unsigned[]){9}, 1), false},
     };
     OWNED(buf_fini) struct buf data = {0};
     struct row_builder builder = {0};
@@ -76,8 +76,8 @@ Test(row, a_row_grows_to_64_KiB_and_a_larger_piece_is_a_row_alone)
     static uint8_t large[TOPIC_ROW_BYTES + 10];
     OWNED(buf_fini) struct buf data = {0};
     struct row_builder builder = {0};
-    const struct topic_run small = {text_bytes("a"), 1, {large, 9000}},
-                           huge = {text_bytes("b"), 1, {large, sizeof(large)}};
+    const struct topic_run small = {text_bytes("a"), 1, {large, 9000}, false},
+                           huge = {text_bytes("b"), 1, {large, sizeof(large)}, false};
     unsigned added = 0;
 
     cr_assert(row_builder_fits(&builder, &huge), "an empty row takes it");
@@ -92,13 +92,49 @@ Test(row, a_row_grows_to_64_KiB_and_a_larger_piece_is_a_row_alone)
     row_builder_fini(&builder);
 }
 
+/* Readers look into a row's events only where one of them may expire. */
+Test(row, a_row_notes_whether_one_of_its_events_expires)
+{
+    uint8_t memory[2][64];
+    struct topic_run pieces[] = {
+        {text_bytes("a"), 2, events_of(memory[0], (unsigned[]){3, 4}, 2), false},
+        {text_bytes("b"), 1, events_of(memory[1], (unsigned[]){5}, 1), false},
+    };
+    struct row_builder builder = {0};
+
+    for (unsigned expiring = 0; expiring < 4; expiring++) {
+        OWNED(buf_fini) struct buf data = {0};
+        struct row_walk walk;
+        struct topic_run run;
+
+        row_builder_clear(&builder);
+        for (unsigned i = 0; i < ARRAY_LEN(pieces); i++) {
+            pieces[i].expires = expiring >> i & 1u;
+            cr_assert(row_builder_add(&builder, &pieces[i]));
+        }
+        const struct topic_row row = encode(&builder, &data);
+        cr_assert_eq(data.data[0], expiring ? 1 : 2, "the version is part of the format");
+        cr_assert(row_walk_begin(&walk, &row));
+        for (unsigned i = 0; i < ARRAY_LEN(pieces); i++) {
+            cr_assert(row_walk_next(&walk, &run));
+            cr_assert_eq(run.expires, expiring > 0);
+        }
+        for (unsigned version = 0; version < 256; version++) {
+            data.data[0] = (uint8_t)version;
+            cr_assert_eq(row_walk_begin(&walk, &row), version == 1 || version == 2);
+        }
+    }
+    row_builder_fini(&builder);
+}
+
 /* Each bit of a row, and of each of its numbers. */
 Test(row, the_hash_finds_every_bit_that_has_changed)
 {
     uint8_t memory[512];
     OWNED(buf_fini) struct buf data = {0};
     struct row_builder builder = {0};
-    const struct topic_run piece = {text_bytes("web"), 2, events_of(memory, (unsigned[]){100, 150}, 2)};
+    const struct topic_run piece = {text_bytes("web"), 2, events_of(memory, (unsigned[]){100, 150}, 2),
+                                    false};
 
     cr_assert(row_builder_add(&builder, &piece));
     const struct topic_row row = encode(&builder, &data);
@@ -158,9 +194,9 @@ Test(row, damaged_data_is_walked_within_its_bounds)
     uint64_t random = 1;
 
     cr_assert(row_builder_add(
-        &builder, &(struct topic_run){text_bytes("a"), 2, events_of(memory, (unsigned[]){3, 4}, 2)}));
+        &builder, &(struct topic_run){text_bytes("a"), 2, events_of(memory, (unsigned[]){3, 4}, 2), false}));
     cr_assert(row_builder_add(
-        &builder, &(struct topic_run){text_bytes("bc"), 1, events_of(memory, (unsigned[]){30}, 1)}));
+        &builder, &(struct topic_run){text_bytes("bc"), 1, events_of(memory, (unsigned[]){30}, 1), true}));
     const struct topic_row row = encode(&builder, &data);
     for (unsigned i = 0; i < 200000; i++) {
         struct topic_row bad = row;
