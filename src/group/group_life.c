@@ -36,6 +36,7 @@ void group_free(struct group *group)
 {
     if (!group)
         return;
+    heap_fini(&group->timers); /* its nodes are in the sources */
     list_each(node, following, &group->sources) {
         struct group_source *source = container_of(node, struct group_source, in_sources);
 
@@ -44,7 +45,6 @@ void group_free(struct group *group)
     }
     for (uint32_t i = 0; group->members && i < group->options.max_members; i++)
         free(group->members[i]);
-    heap_fini(&group->timers);
     free(group->members);
     free(group->balance_members);
     free(group->balance_shards);

@@ -1,15 +1,11 @@
 #!/usr/bin/env python3
-"""mutants.py - sources of the store with one fault each, and the proof that the tests find it.
-
-  mutants.py make NAME SOURCE OUT    writes SOURCE with the fault
-  mutants.py run NAME PROGRAM        runs a program that was built with it; fails where it passes
-
-A fault that the source has no place for any more is an error: it must be written anew."""
-import os
+"""mutants.py - sources of the store with one fault each; see mutant.py."""
 import pathlib
-import subprocess
 import sys
-import tempfile
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+import mutant  # noqa: E402
 
 LOST = ("was confirmed, and", "a topic is gone")
 # For each: what stands in the source, what stands there instead, and what a test then says.
@@ -38,27 +34,5 @@ MUTANTS = {
                     (" after ",)),
 }
 
-
-def make(name, source, out):
-    before, after, _ = MUTANTS[name]
-    text = pathlib.Path(source).read_text(encoding="utf-8")
-    if text.count(before) != 1:
-        sys.exit(f"{source}: the fault {name} has no place there")
-    pathlib.Path(out).write_text(text.replace(before, after), encoding="utf-8")
-
-
-def run(name, program):
-    expected = MUTANTS[name][2]
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="tributary-mutant-", dir=memory) as folder:
-        done = subprocess.run([program], env={**os.environ, "TOPIC_CUTS": "400", "TMPDIR": folder},
-                              capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode == 0:
-        sys.exit(f"{name}: the tests pass, though the store has this fault")
-    if not any(text in done.stderr for text in expected):
-        sys.exit(f"{name}: the tests fail, but not because of the fault:\n{done.stderr}")
-    print(f"{name}: found")
-
-
 if __name__ == "__main__":
-    {"make": make, "run": run}[sys.argv[1]](*sys.argv[2:])
+    mutant.main(MUTANTS, {"TOPIC_CUTS": "400"})
