@@ -86,7 +86,8 @@ int64_t bench_due_ns(const struct bench_publisher *publisher, uint64_t number)
 {
     const struct bench_plan *plan = publisher->plan;
     const uint64_t together = MAX_OF(plan->batch, 1);
-    const double turn = (double)(number / together) * plan->publishers + publisher->number;
+    const uint64_t message = number / together;
+    const double turn = (double)message * plan->publishers + publisher->number;
 
     return plan->began_ns + (int64_t)(turn * (double)together * 1e9 / (double)plan->rate);
 }

@@ -149,13 +149,13 @@ static enum sort_result sort_events(struct intake *intake, const struct scanned_
         return SORT_REFUSED;
     const enum sort_result result =
         stored_sort(&plan->sort, intake->rpc->params.topics, &events, missing_out, &intake->fault);
-    if (result == SORT_REFUSED)
+    if (result == SORT_REFUSED) {
         *reason_out = intake->fault.reason;
-    if (result != SORT_DONE)
         return result;
+    }
     plan->answers_early = confirm == CONFIRM_RECEIVED && plan->numbers.id_size == 0;
     if (plan->sort.live_events == 0 || (confirm != CONFIRM_STORED && plan->numbers.id_size == 0))
-        return SORT_DONE;
+        return result;
     *reason_out = fault_bytes(&intake->fault, FAULT_TOPIC_NOT_STORED, "events.topic", plan->sort.live_topic,
                               "a stored topic");
     stored_sort_fini(&plan->sort);
@@ -185,28 +185,28 @@ static enum fault_reason find_pipeline(struct intake *intake, struct stored_plan
     return plan->turn == TURN_REFUSED ? intake->fault.reason : FAULT_NONE;
 }
 
+/* A topic is made when nothing but the store can still refuse the message. */
 enum intake_kind intake_sort(struct intake *intake, struct scanned_message *scanned, struct stored_plan *plan)
 {
     struct bytes missing;
     const enum sort_result result = sort_events(intake, scanned, plan, &missing, &scanned->reason);
 
-    if (result == SORT_MISSING) {
-        scanned->reason = make_topic(intake, missing);
-        return scanned->reason ? refuse(intake, plan) : INTAKE_WAITS;
-    }
     if (result == SORT_REFUSED)
         return refuse(intake, plan);
-    if (plan->sort.topic_count == 0)
+    if (result == SORT_DONE && plan->sort.topic_count == 0)
         return INTAKE_LIVE;
     if (!intake->origin && !intake_find_inlet(intake)) { /* its name is the origin of what it stores */
         stored_sort_fini(&plan->sort);
         return INTAKE_WAITS;
     }
     scanned->reason = find_pipeline(intake, plan);
-    if (!scanned->reason)
+    if (!scanned->reason && result == SORT_DONE)
         return INTAKE_STORED;
     stored_sort_fini(&plan->sort);
-    return INTAKE_LIVE; /* with its turn refused, its life is noted already */
+    if (scanned->reason)
+        return INTAKE_LIVE; /* with its turn refused, its life is noted already */
+    scanned->reason = make_topic(intake, missing);
+    return scanned->reason ? refuse(intake, plan) : INTAKE_WAITS;
 }
 
 enum fault_reason intake_store(struct intake *intake, const struct scanned_message *scanned,

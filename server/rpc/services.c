@@ -80,6 +80,7 @@ void rpc_free(struct rpc *rpc)
     peer_turns_fini(&rpc->unary_turns);
     peer_turns_fini(&rpc->watch_turns);
     stored_gate_fini(&rpc->gate);
+    stored_makings_fini(&rpc->makings);
     free(rpc);
 }
 

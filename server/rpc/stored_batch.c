@@ -73,7 +73,9 @@ static void add_parts(struct stored_batch *batch, struct stored_group *group, ui
             group->next++;
         batch->parts[batch->append.part_count++] = (struct topic_part){
             .topic = group->topic->id,
-            .run = {source_name(batch->origin), group->next - first, chunk_range(chunk, first, group->next)}};
+            .run = {.origin = source_name(batch->origin),
+                    .count = group->next - first,
+                    .events = chunk_range(chunk, first, group->next)}};
     }
 }
 

@@ -9,9 +9,14 @@ static void run(struct stored_makings *makings);
 
 void stored_makings_init(struct stored_makings *makings)
 {
-    list_init(&makings->waiting);
+    peer_queue_init(&makings->waiting);
     makings->running = 0;
     makings->is_running = false;
+}
+
+void stored_makings_fini(struct stored_makings *makings)
+{
+    peer_queue_fini(&makings->waiting);
 }
 
 static void on_made(struct task *task)
@@ -37,15 +42,15 @@ static void on_changed(struct topics_change *change, enum fault_reason reason)
 /* A topic that is there already is made at once. */
 static void run(struct stored_makings *makings)
 {
-    struct list *first;
+    struct peer_entry *first;
 
     if (makings->is_running)
         return;
     makings->is_running = true;
-    while (makings->running < MAX_MAKINGS && (first = list_first(&makings->waiting))) {
-        struct stored_making *making = container_of(first, struct stored_making, link);
+    while (makings->running < MAX_MAKINGS && (first = peer_queue_first(&makings->waiting))) {
+        struct stored_making *making = container_of(first, struct stored_making, entry);
 
-        list_remove(first);
+        peer_queue_serve(&makings->waiting, first);
         makings->running++;
         topics_change(making->topics, &making->change);
     }
@@ -56,7 +61,8 @@ static void begin(struct task *task)
 {
     struct stored_making *making = container_of(task, struct stored_making, task);
 
-    list_append(&making->makings->waiting, &making->link);
+    peer_entry_init(&making->entry, making->change.peer);
+    peer_queue_add(&making->makings->waiting, &making->entry);
     run(making->makings);
 }
 

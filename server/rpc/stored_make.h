@@ -1,8 +1,10 @@
 /* stored_make.h - topics that are made because something is published to them. A few are under way
- * at a time; others wait. For the files of this room. */
+ * at a time. Others wait, and peers take turns: nobody waits for all that another one makes. For
+ * the files of this room. */
 #ifndef TRIBUTARY_SERVER_RPC_STORED_MAKE_H
 #define TRIBUTARY_SERVER_RPC_STORED_MAKE_H
 
+#include "base/peer_queue.h"
 #include "server/wire/thread.h"
 #include "topic/topics.h"
 
@@ -10,12 +12,13 @@
 
 /* Those of the server. Threads: the loop. */
 struct stored_makings {
-    struct list waiting;
+    struct peer_queue waiting;
     uint32_t running;
     bool is_running;
 };
 
 void stored_makings_init(struct stored_makings *makings);
+void stored_makings_fini(struct stored_makings *makings); /* nothing waits */
 
 /* One topic, for one call. */
 struct stored_making {
@@ -26,7 +29,7 @@ struct stored_making {
     void (*made)(struct stored_making *making);
     void *owner;
     struct task task;
-    struct list link;
+    struct peer_entry entry;
     struct topics_change change;
     uint8_t name[MAX_TOPIC_NAME_BYTES];
 };

@@ -11,6 +11,14 @@
 struct last_found {
     struct bytes name;
     uint32_t place;
+    bool is_missing;
+};
+
+/* The names of topics that must be made. They count as topics of the batch, so that a batch with
+ * too many makes none. */
+struct missing {
+    struct bytes names[MAX_BATCH_TOPICS];
+    uint32_t count;
 };
 
 static struct bytes event_at(const struct sorted_events *events, uint32_t i)
@@ -25,8 +33,8 @@ static bool same_bytes(struct bytes one, struct bytes other)
     return one.size == other.size && (one.size == 0 || memcmp(one.data, other.data, one.size) == 0);
 }
 
-/* The topic's place. Takes over the reference. PLACE_LIVE: there are too many. */
-static uint32_t place_of(struct stored_sort *sort, struct live_topic *topic)
+/* The topic's place. Takes over the reference. `capacity`: there are too many. */
+static uint32_t place_of(struct stored_sort *sort, struct live_topic *topic, uint32_t capacity)
 {
     for (uint32_t i = 0; i < sort->topic_count; i++) {
         if (sort->topics[i].topic == topic) {
@@ -34,9 +42,9 @@ static uint32_t place_of(struct stored_sort *sort, struct live_topic *topic)
             return i;
         }
     }
-    if (sort->topic_count == MAX_BATCH_TOPICS) {
+    if (sort->topic_count == capacity) {
         live_topic_release(topic);
-        return PLACE_LIVE;
+        return capacity;
     }
     sort->topics[sort->topic_count] = (struct sorted_topic){.topic = topic};
     return sort->topic_count++;
@@ -49,20 +57,33 @@ static bool can_be_made(struct topics *topics, struct bytes name)
     return topics_makes(topics, name) && topic_name_check(name, "topic", &unused) == FAULT_NONE;
 }
 
-static enum sort_result find(struct stored_sort *sort, struct topics *topics, struct bytes name,
-                             struct last_found *last, struct fault *fault)
+/* False: there are too many. */
+static bool note_missing(struct missing *missing, struct bytes name, uint32_t capacity)
+{
+    for (uint32_t i = 0; i < missing->count; i++)
+        if (same_bytes(missing->names[i], name))
+            return true;
+    if (missing->count == capacity)
+        return false;
+    missing->names[missing->count++] = name;
+    return true;
+}
+
+/* False: there are too many topics. */
+static bool find(struct stored_sort *sort, struct topics *topics, struct bytes name, struct missing *missing,
+                 struct last_found *last)
 {
     struct live_topic *topic = name.size > 0 && topics ? topics_find(topics, name) : NULL;
 
     last->name = name;
     last->place = PLACE_LIVE;
+    last->is_missing = !topic && name.size > 0 && topics && can_be_made(topics, name);
+    if (last->is_missing)
+        return note_missing(missing, name, MAX_BATCH_TOPICS - sort->topic_count);
     if (!topic)
-        return name.size > 0 && topics && can_be_made(topics, name) ? SORT_MISSING : SORT_DONE;
-    last->place = place_of(sort, topic);
-    if (last->place < PLACE_LIVE)
-        return SORT_DONE;
-    fault_bytes(fault, FAULT_OUT_OF_BOUNDS, "events.topic", name, "at most 64 stored topics in one batch");
-    return SORT_REFUSED;
+        return true;
+    last->place = place_of(sort, topic, MAX_BATCH_TOPICS - missing->count);
+    return last->place < MAX_BATCH_TOPICS - missing->count;
 }
 
 /* Event i has another place than the one before it. */
@@ -91,7 +112,7 @@ static void count_event(struct stored_sort *sort, uint32_t i, uint32_t place, st
 }
 
 static enum sort_result sort_all(struct stored_sort *sort, struct topics *topics,
-                                 const struct sorted_events *events, struct bytes *missing_out,
+                                 const struct sorted_events *events, struct missing *missing,
                                  struct fault *fault)
 {
     struct last_found last = {.place = PLACE_LIVE};
@@ -100,15 +121,16 @@ static enum sort_result sort_all(struct stored_sort *sort, struct topics *topics
     for (uint32_t i = 0; i < events->count; i++) {
         const struct bytes event = event_at(events, i);
         const struct bytes name = event_peek_field(event, WIRE_TAG(PB_EVENT_TOPIC, WIRE_LEN));
-        enum sort_result result = SORT_DONE;
 
-        if (i == 0 || !same_bytes(name, last.name))
-            result = find(sort, topics, name, &last, fault);
-        if (result == SORT_MISSING)
-            *missing_out = name;
-        if (result != SORT_DONE)
-            return result;
-        if (i > 0 && last.place != before && !note_places(sort, i, events->count, before)) {
+        if ((i == 0 || !same_bytes(name, last.name)) && !find(sort, topics, name, missing, &last)) {
+            fault_bytes(fault, FAULT_OUT_OF_BOUNDS, "events.topic", name,
+                        "at most 64 stored topics in one batch");
+            return SORT_REFUSED;
+        }
+        if (last.is_missing)
+            continue;
+        if (i > 0 && missing->count == 0 && last.place != before &&
+            !note_places(sort, i, events->count, before)) {
             fault_number(fault, FAULT_MEMORY_BUDGET, "events", events->count, "");
             return SORT_REFUSED;
         }
@@ -117,20 +139,25 @@ static enum sort_result sort_all(struct stored_sort *sort, struct topics *topics
         count_event(sort, i, last.place, event);
         before = last.place;
     }
-    return SORT_DONE;
+    return missing->count > 0 ? SORT_MISSING : SORT_DONE;
 }
 
 enum sort_result stored_sort(struct stored_sort *sort, struct topics *topics,
                              const struct sorted_events *events, struct bytes *missing_out,
                              struct fault *fault)
 {
+    struct missing missing;
+
     sort->topic_count = 0;
     sort->live_events = 0;
     sort->live_bytes = 0;
     sort->runs = 1;
     sort->places = NULL;
     sort->live_topic = (struct bytes){NULL, 0};
-    const enum sort_result result = sort_all(sort, topics, events, missing_out, fault);
+    missing.count = 0;
+    const enum sort_result result = sort_all(sort, topics, events, &missing, fault);
+    if (result == SORT_MISSING)
+        *missing_out = missing.names[0];
     if (result != SORT_DONE)
         stored_sort_fini(sort);
     return result;

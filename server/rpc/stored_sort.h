@@ -41,8 +41,10 @@ struct stored_sort {
 
 enum sort_result {
     SORT_DONE,
-    SORT_MISSING, /* *missing_out, which points into the events, must be made first */
-    SORT_REFUSED  /* *fault says why: too many topics, or no memory */
+    /* *missing_out, which points into the events, must be made first. The live events are counted,
+     * and the first one of them is noted. */
+    SORT_MISSING,
+    SORT_REFUSED /* *fault says why: too many topics, or no memory */
 };
 
 /* Sorts at least one event. With SORT_DONE stored_sort_fini() must follow; with the others nothing

@@ -6,6 +6,7 @@ import unittest
 
 import grpc
 
+from harness.bad_disk import OnBadDisk
 from harness.case import main
 from harness.client import Consumer, connect, subscribe_request
 from harness.daemon import PATIENCE, eventually
@@ -160,6 +161,55 @@ class Publish(PublishCase):
             stream.close()
             self.assertEqual(stream.refused, {})
         self.assertEqual(self.next_sequence("auto.c"), 9)
+
+
+class Made(OnBadDisk, PublishCase):
+    """Topics that are made because something is published to them."""
+
+    def test_a_batch_that_is_refused_makes_no_topic(self):
+        self.start("--create-topics", "auto.*")
+        self.create("a")
+        invalid, not_possible = CODE.INVALID_ARGUMENT, CODE.FAILED_PRECONDITION
+        new = events("auto.1", "x")
+        many = [event for i in range(64) for event in events(f"auto.{i}", "x")]
+        self.refused(events("a", "x") + many, invalid, "OUT_OF_BOUNDS", "at most 64 stored topics")
+        self.refused(many + events("auto.64", "x"), invalid, "OUT_OF_BOUNDS", "at most 64 stored topics")
+        self.refused(new + events("live", "x"), not_possible, "TOPIC_NOT_STORED", '"live"', confirm=STORED)
+        self.refused(events("live", "x") + new, not_possible, "TOPIC_NOT_STORED", publisher=numbers(1))
+        self.refused(new, invalid, "OUT_OF_BOUNDS", publisher=numbers(2**64 - 1, life=2**64 - 1))
+        self.refused(new, invalid, "BAD_NAME", producer="@a")
+        stream = Stream(self.channel())
+        stream.send(events=events("a", "x"), publisher=numbers(1))
+        stream.wait()
+        stream.send(events=new, publisher=numbers(1, b"another"))
+        stream.send(events=[v1.Event(topic="auto.1", key="k" * 257)], publisher=numbers(2))
+        stream.close()
+        self.assertEqual(list(stream.refused), [2, 3])
+        self.assertEqual(self.names(), ["a"])
+        self.assertEqual(len(self.publish(many).ranges), 64, "as many as a batch may have")
+
+    def test_peers_take_turns_when_topics_are_made(self):
+        path = f"{self.folder}/socket"
+        self.start_on_bad_disk("--create-topics", "auto.*", listen=("127.0.0.1:0", f"unix:{path}"))
+        others = 400
+        with self.disk_that("wait"):
+            publisher = v1.stub("Publisher", self.channel())
+            before = self.daemon.counters()["live.calls"]
+            calls = [
+                publisher.Publish.future(v1.PublishRequest(events=events(f"auto.{i}", "x")), timeout=PATIENCE)
+                for i in range(others)
+            ]
+            eventually(lambda: self.daemon.counters()["live.calls"] >= before + others, "all calls wait")
+            self.channels.append(connect(f"unix:{path}"))
+            publisher = v1.stub("Publisher", self.channels[-1])
+            calls.append(
+                publisher.Publish.future(v1.PublishRequest(events=events("auto.mine", "x")), timeout=PATIENCE)
+            )
+            eventually(lambda: self.daemon.counters()["live.calls"] > before + others, "it waits, too")
+        for call in calls:
+            call.result()
+        order = [topic.name for topic in sorted(self.topics(), key=lambda topic: topic.epoch)]
+        self.assertLess(order.index("auto.mine"), 64 + 64, "not behind all that the other peer makes")
 
 
 class Numbers(PublishCase):

@@ -26,16 +26,16 @@ class OnBadDisk:
         super().setUp()
         self.disk = os.path.join(self.tools.name, "disk")
 
-    def start_on_bad_disk(self, *arguments):
+    def start_on_bad_disk(self, *arguments, **options):
         """The daemon's syncs do what disk_that() says."""
-        options = os.environ.get("ASAN_OPTIONS", "")
+        sanitizer = os.environ.get("ASAN_OPTIONS", "")
         environment = {
             "LD_PRELOAD": self.library,
             "BAD_DISK": self.disk,
             # AddressSanitizer wants to be the first library; this one only has fsync().
-            "ASAN_OPTIONS": f"{options}:verify_asan_link_order=0".lstrip(":"),
+            "ASAN_OPTIONS": f"{sanitizer}:verify_asan_link_order=0".lstrip(":"),
         }
-        return self.start(*arguments, env=environment)
+        return self.start(*arguments, env=environment, **options)
 
     @contextlib.contextmanager
     def disk_that(self, does):
