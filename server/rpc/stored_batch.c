@@ -71,11 +71,11 @@ static void add_parts(struct stored_batch *batch, struct stored_group *group, ui
         group->next++;
         while (group->next < end && chunk_bytes(chunk, first, group->next + 1) <= MAX_PIECE_BYTES)
             group->next++;
-        batch->parts[batch->append.part_count++] = (struct topic_part){
-            .topic = group->topic->id,
-            .run = {.origin = source_name(batch->origin),
-                    .count = group->next - first,
-                    .events = chunk_range(chunk, first, group->next)}};
+        batch->parts[batch->append.part_count++] =
+            (struct topic_part){.topic = group->topic->id,
+                                .run = {.origin = source_name(batch->origin),
+                                        .count = group->next - first,
+                                        .events = chunk_range(chunk, first, group->next)}};
     }
 }
 
