@@ -50,6 +50,10 @@ static json_t *store_json(const struct tributary_store *store)
     table_put_text(object, "code", store->code);
     table_put_text(object, "message", store->message);
     table_put_number(object, "topics", store->topics);
+    table_put_number(object, "database_bytes", store->database_bytes);
+    table_put_number(object, "free_bytes", store->free_bytes);
+    table_put_number(object, "log_bytes", store->log_bytes);
+    table_put_number(object, "ballast_bytes", store->ballast_bytes);
     for (size_t i = 0; i < store->not_loaded_count; i++)
         table_put_text(not_loaded, store->not_loaded[i].name, store->not_loaded[i].message);
     json_object_set_new(object, "not_loaded", not_loaded);
@@ -111,12 +115,28 @@ static void print_turns(const struct view *view, const struct tributary_info *in
     fprintf(view->out, "loop           %" PRId64 " turns, the longest %s\n", turns, longest);
 }
 
+/* An older server does not say. */
+static void print_sizes(const struct view *view, const struct tributary_store *store)
+{
+    char database[32], unused[32], log[32], ballast[32];
+
+    if (store->database_bytes == 0)
+        return;
+    bytes_text(store->database_bytes, database, sizeof(database));
+    bytes_text(store->free_bytes, unused, sizeof(unused));
+    bytes_text(store->log_bytes, log, sizeof(log));
+    bytes_text(store->ballast_bytes, ballast, sizeof(ballast));
+    fprintf(view->out, "on the disk    %s, of them %s free; log %s, ballast %s\n", database, unused, log,
+            ballast);
+}
+
 static void print_store(const struct view *view, const struct tributary_store *store)
 {
     if (!store)
         return;
     fprintf(view->out, "state          %s in %s\n", store_state_name(store->state), store->path);
     fprintf(view->out, "stored topics  %" PRIu32 "\n", store->topics);
+    print_sizes(view, store);
     if (store->code[0] != '\0')
         fprintf(view->out, "               %s: %s\n", store->code, store->message);
     for (size_t i = 0; i < store->not_loaded_count; i++)

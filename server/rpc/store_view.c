@@ -44,6 +44,11 @@ Tributary__V1__Info__Store *store_view_fill(struct store_view *view, const struc
     view->health = store_health(store);
     view->count = 0;
     endpoint_edits_not_loaded(edits, MAX_NOT_LOADED, add, view);
+    const struct store_sizes sizes = store_sizes(store);
+    view->message.database_bytes = (uint64_t)sizes.database;
+    view->message.free_bytes = (uint64_t)sizes.free;
+    view->message.log_bytes = (uint64_t)sizes.log;
+    view->message.ballast_bytes = (uint64_t)sizes.ballast;
     view->message.path = (char *)store_path(store);
     view->message.uuid = (char *)store_uuid(store);
     view->message.state = state_of(view->health.state);

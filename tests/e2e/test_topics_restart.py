@@ -2,11 +2,12 @@
 """What a stored topic keeps is there again after SIGTERM, after kill -9 and in a restored backup; and
 retention removes what it should, seen over the wire."""
 import os
+import subprocess
 import tempfile
 
 from harness.case import main
 from harness.client import event, number_of, subscribe_request
-from harness.daemon import PATIENCE, eventually
+from harness.daemon import PATIENCE, binary, eventually
 from harness.protos import duration, message_class, v1
 from harness.topics import TopicsCase
 
@@ -153,6 +154,40 @@ class Retention(StoredCase):
         self.assertEqual(self.topic("a").next_sequence, 11)
         self.publish("a", [11])
         self.assertEqual(self.read("a", 1), self.whole(made, 11, 11))
+
+
+class Sizes(StoredCase):
+    """What GetInfo and `tributary status` say of the store."""
+
+    def store(self):
+        return self.admin().GetInfo(v1.GetInfoRequest(), timeout=PATIENCE).store
+
+    def test_the_sizes_are_those_of_the_files_and_commits_are_counted(self):
+        self.start()
+        self.create("orders")
+        empty = self.store()
+        self.assertGreater(empty.database_bytes, 0)
+        eventually(lambda: self.store().ballast_bytes == 32 << 20, "the ballast is written")
+        self.assertEqual(os.path.getsize(f"{self.state}/store.ballast"), 32 << 20)
+        before = self.daemon.counters()["store.commits"]
+        for number in range(1, 11):
+            self.publish("orders", [number], size=500_000)
+        self.assertEqual(self.daemon.counters()["store.commits"], before + 10, "each waited for its own")
+        self.assertGreaterEqual(self.daemon.counters()["store.checkpoints"], 1, "beyond 4 MiB")
+        full = self.store()
+        self.assertGreater(full.database_bytes, empty.database_bytes + 5_000_000)
+        self.assertLess(full.log_bytes, full.database_bytes)
+        self.delete("orders")
+        eventually(lambda: self.store().free_bytes > 5_000_000, "the topic's pages are free")
+        self.assertEqual(self.store().database_bytes, full.database_bytes, "the file stays as large")
+        tool = subprocess.run([binary("tributary"), "status", "-s", self.daemon.address],
+                              capture_output=True, text=True, timeout=PATIENCE, check=True)
+        self.assertRegex(tool.stdout, r"on the disk    \d\.\d MiB, of them \d\.\d MiB free; log ")
+        last = self.store()
+        self.daemon.stop()
+        self.assertEqual(os.path.getsize(f"{self.state}/store.db"), last.database_bytes)
+        self.start()
+        self.assertEqual(self.store().database_bytes, last.database_bytes)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 /* checkpoint.c - brings what stands in the write-ahead log into the database file. */
 #include "backend/sqlite/checkpoint.h"
 
+#include "base/counters.h"
+
 #define FRAME_HEADER_BYTES 24
 
-/* After each commit. `pages`: all frames of the log, also those that are in the file already. */
+/* After each commit that wrote something. `pages`: all frames of the log, also those that are in
+ * the file already. */
 static int on_commit(void *ctx, sqlite3 *handle, const char *name, int pages)
 {
     struct database *database = ctx;
@@ -12,6 +15,7 @@ static int on_commit(void *ctx, sqlite3 *handle, const char *name, int pages)
     (void)name;
     database->wal_bytes = (int64_t)pages * (database->page_bytes + FRAME_HEADER_BYTES);
     database->wal_used_bytes = database->wal_bytes;
+    count_add(COUNT_STORE_COMMITS, 1);
     return SQLITE_OK;
 }
 
@@ -34,6 +38,7 @@ enum db_result checkpoint_run(struct database *database, enum checkpoint_mode mo
     (void)sqlite3_busy_timeout(database->handle, DATABASE_BUSY_TIMEOUT_MS);
 
     if (code == SQLITE_OK) {
+        count_add(COUNT_STORE_CHECKPOINTS, done > 0 && database->wal_bytes > 0);
         /* a complete one lets the next commit begin at the front, unless somebody reads */
         if (frames == done)
             database->wal_bytes = 0;

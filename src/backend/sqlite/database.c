@@ -11,6 +11,8 @@ static const char *const statement_texts[DB_STATEMENT_COUNT] = {
     [DB_BEGIN] = "BEGIN IMMEDIATE",
     [DB_COMMIT] = "COMMIT",
     [DB_ROLLBACK] = "ROLLBACK",
+    [DB_PAGES] = "PRAGMA page_count",
+    [DB_FREE_PAGES] = "PRAGMA freelist_count",
     [DB_META_SET] = "INSERT INTO meta(key, value) VALUES(?1, ?2)"
                     " ON CONFLICT(key) DO UPDATE SET value = ?2",
     [DB_RECORD_GET] = "SELECT value, owner, changed, hash FROM record WHERE kind = ?1 AND name = ?2",

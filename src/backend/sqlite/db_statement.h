@@ -7,6 +7,8 @@ enum db_statement {
     DB_BEGIN,
     DB_COMMIT,
     DB_ROLLBACK,
+    DB_PAGES,
+    DB_FREE_PAGES,
     DB_META_SET,
     DB_RECORD_GET,
     DB_RECORD_PUT,

@@ -51,6 +51,32 @@ int64_t store_disk_due_ns(const struct store *store)
     return MIN_OF(store->retry_ns, ballast_ns);
 }
 
+static int64_t pages(struct store *store, enum db_statement which, int64_t before)
+{
+    sqlite3_stmt *statement = store->database.statements[which];
+    const int64_t found = sqlite3_step(statement) == SQLITE_ROW
+                              ? sqlite3_column_int64(statement, 0) * store->database.page_bytes
+                              : before;
+
+    (void)sqlite3_reset(statement);
+    return found;
+}
+
+/* What cannot be read stays as it was: the next step that counts finds out why. */
+void store_disk_note(struct store *store)
+{
+    const struct store_sizes sizes = {
+        .database = pages(store, DB_PAGES, store->sizes.database),
+        .free = pages(store, DB_FREE_PAGES, store->sizes.free),
+        .log = store->database.wal_used_bytes,
+        .ballast = store->ballast.written,
+    };
+
+    pthread_mutex_lock(&store->lock);
+    store->sizes = sizes;
+    pthread_mutex_unlock(&store->lock);
+}
+
 /* ---- checkpoints ---- */
 
 static bool nothing_waits(struct store *store)
@@ -90,6 +116,7 @@ void store_disk_rest(struct store *store)
     readers_keep_out(&store->readers);
     (void)store_note(store, checkpoint_run(&store->database, CHECKPOINT_TRUNCATE));
     readers_let_in(&store->readers);
+    store_disk_note(store);
 }
 
 /* ---- the log of the database ---- */
@@ -170,12 +197,10 @@ static void be_full(struct store *store)
     store->retry_ns = clock_from_now_ns(RETRY_EVERY_NS);
 }
 
-void store_disk_tend(struct store *store)
+static void tend(struct store *store)
 {
     struct disk_space space;
 
-    if (store_is(store, STORE_IS_FAILED))
-        return;
     if (checkpoint_is_due(store)) {
         (void)checkpoint(store);
         if (disk_space_find(&store->dir, &space))
@@ -191,4 +216,12 @@ void store_disk_tend(struct store *store)
     store->retry_ns = store->appends_wait ? clock_from_now_ns(RETRY_WAL_EVERY_NS) : INT64_MAX;
     if (store->ballast.due_ns <= clock_mono_ns())
         ballast_step(&store->ballast);
+}
+
+void store_disk_tend(struct store *store)
+{
+    if (store_is(store, STORE_IS_FAILED))
+        return;
+    tend(store);
+    store_disk_note(store);
 }

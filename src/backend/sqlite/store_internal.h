@@ -52,6 +52,7 @@ struct store {
     bool append_refused; /* writable() follows */
     bool appends_wait;   /* for the log of the database */
     struct store_health health;
+    struct store_sizes sizes;
     bool has_batch; /* the thread carries out what was waiting */
     bool closing, ended;
     void (*writable)(void *ctx);
@@ -104,6 +105,8 @@ static inline bool store_is(const struct store *store, enum store_state state)
 /* ---- store_disk.c: the store's thread ---- */
 
 void store_disk_init(struct store *store);
+/* Notes how large the database and its files are. With an open database. */
+void store_disk_note(struct store *store);
 /* After each transaction: checkpoints where it is time, and cares for a disk that is full. */
 void store_disk_tend(struct store *store);
 /* When that is due without a transaction. */

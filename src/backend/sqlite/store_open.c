@@ -20,6 +20,14 @@ struct store_health store_health(struct store *store)
     return health;
 }
 
+struct store_sizes store_sizes(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    const struct store_sizes sizes = store->sizes;
+    pthread_mutex_unlock(&store->lock);
+    return sizes;
+}
+
 bool store_is_busy(struct store *store)
 {
     pthread_mutex_lock(&store->lock);
@@ -64,6 +72,7 @@ static struct store *store_new(struct loop *loop, const struct store_params *par
 
 static bool start(struct store *store, struct refusal *refusal)
 {
+    store_disk_note(store);
     const int failed = thread_start(&store->thread, store_thread, store, "store");
 
     store->has_thread = failed == 0;

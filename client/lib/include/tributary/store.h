@@ -35,6 +35,9 @@ struct tributary_store {
     const struct tributary_not_loaded *not_loaded; /* at most 100 */
     size_t not_loaded_count;
     uint32_t topics; /* stored ones, now */
+    /* The pages of the database, and those of them that are free; the log, as far as it is in use;
+     * what is given up when the disk is full. 0: an older server does not say. */
+    uint64_t database_bytes, free_bytes, log_bytes, ballast_bytes;
 };
 
 #endif
