@@ -61,8 +61,8 @@ MUST_CHECK enum err store_open(struct loop *loop, const struct store_params *par
 
 /* ---- records ---- */
 
-/* Calls `each` for every record of a kind, in the order of names. It blocks: before the first
- * operation only. `each` returns false where memory runs out.
+/* Calls `each` for every record of a kind, in the order of names. It blocks, also until the thread
+ * has ended a commit: before the first operation only. `each` returns false where memory runs out.
  *   ERR_INVALID  *refusal says why; some were shown */
 MUST_CHECK enum err store_read(struct store *store, const char *kind,
                                bool (*each)(void *ctx, const struct store_record *record), void *ctx,

@@ -44,7 +44,7 @@ struct store {
 
     /* Any thread, under `lock`. */
     pthread_mutex_t lock;
-    pthread_cond_t changed;              /* something waits, or `closing` or `ended` was set */
+    pthread_cond_t changed;              /* something waits, or one of the flags was set or cleared */
     struct list waiting;                 /* of struct topic_work */
     size_t waiting_count, waiting_bytes; /* of records */
     size_t uncommitted_bytes;            /* of appends that wait or are being committed */
@@ -54,6 +54,8 @@ struct store {
     struct store_health health;
     struct store_sizes sizes;
     bool has_batch; /* the thread carries out what was waiting */
+    bool is_used;   /* the thread uses the connection */
+    bool is_lent;   /* store_read() uses it, or waits for it */
     bool closing, ended;
     void (*writable)(void *ctx);
     void *writable_ctx;

@@ -113,14 +113,35 @@ enum err store_open(struct loop *loop, const struct store_params *params, struct
     return ERR_OK;
 }
 
-/* The thread waits meanwhile, and does not use the connection. */
+/* The thread may have begun what is due with the topics. From here on it does not use the
+ * connection. */
+static void borrow_connection(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    store->is_lent = true;
+    while (store->is_used)
+        (void)cond_wait_until(&store->changed, &store->lock, INT64_MAX);
+    pthread_mutex_unlock(&store->lock);
+}
+
+static void return_connection(struct store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    store->is_lent = false;
+    pthread_cond_broadcast(&store->changed);
+    pthread_mutex_unlock(&store->lock);
+}
+
 enum err store_read(struct store *store, const char *kind,
                     bool (*each)(void *ctx, const struct store_record *record), void *ctx,
                     struct refusal *refusal)
 {
     CHECK(list_empty(&store->in_flight));
     refusal->text[0] = '\0';
-    return record_each(&store->database, kind, each, ctx, refusal) ? ERR_OK : ERR_INVALID;
+    borrow_connection(store);
+    const bool is_ok = record_each(&store->database, kind, each, ctx, refusal);
+    return_connection(store);
+    return is_ok ? ERR_OK : ERR_INVALID;
 }
 
 bool store_stop(struct store *store, int64_t max_ns)

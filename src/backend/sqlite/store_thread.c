@@ -32,14 +32,27 @@ static void gather(struct store *store, struct list *batch)
     }
 }
 
-/* Waits until there is something to commit, until the log is to be made empty, or for the end.
- * Returns whether it is not the end: an empty `batch` then means that time has passed. */
+/* Under the lock. */
+static bool has_cause(struct store *store)
+{
+    return !list_empty(&store->waiting) || store->closing || backup_is_copying(store);
+}
+
+/* Waits until there is something to commit, until the log is to be made empty, or for the end; and
+ * for a store_read(). Returns whether it is not the end: an empty `batch` then means that time has
+ * passed. */
 static bool next_batch(struct store *store, struct list *batch, int64_t idle_ns)
 {
     pthread_mutex_lock(&store->lock);
-    while (list_empty(&store->waiting) && !store->closing && !backup_is_copying(store) &&
-           cond_wait_until(&store->changed, &store->lock, idle_ns)) {
+    store->is_used = false;
+    if (store->is_lent)
+        pthread_cond_broadcast(&store->changed);
+    while (store->is_lent || !has_cause(store)) {
+        if (!cond_wait_until(&store->changed, &store->lock, store->is_lent ? INT64_MAX : idle_ns) &&
+            !store->is_lent)
+            break;
     }
+    store->is_used = true;
     gather(store, batch);
     store->has_batch = !list_empty(batch);
     const bool goes_on = !store->closing || !list_empty(batch);

@@ -1,7 +1,9 @@
 /* test_store.c - records of a store: they survive, they are carried out in order and together, and
  * every operation is answered. */
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,7 +11,7 @@
 #include "base/clock.h"
 #include "loop/loop.h"
 #include "power_vfs.h"
-#include "store_fixture.h"
+#include "topic_fixture.h"
 
 static struct store_fixture fixture;
 
@@ -228,4 +230,44 @@ Test(store, says_how_it_is)
     strcpy(uuid, store_uuid(fixture.store));
     fixture_reopen(&fixture);
     cr_assert_str_eq(store_uuid(fixture.store), uuid, "it stays the same store");
+}
+
+static atomic_bool is_released;
+
+static void *release_soon(void *ctx)
+{
+    (void)ctx;
+    usleep(100000); /* a reader that does not wait has read by then */
+    is_released = true;
+    power_release_sync();
+    return NULL;
+}
+
+static bool sees_the_release(void *ctx, const struct store_record *record)
+{
+    (void)record;
+    *(bool *)ctx = is_released;
+    return true;
+}
+
+/* The thread may have begun with what is due with the topics when records are read at a start. */
+Test(store, a_read_waits_until_the_thread_does_not_use_the_connection)
+{
+    struct batch batch;
+    pthread_t thread;
+    bool saw_release = false;
+
+    fixture_expect_open(&fixture);
+    cr_assert_eq(put(&fixture, "a", "1"), STORE_DONE);
+    batch_init(&batch, (struct batch_params){make_topic(&fixture, "orders"), 'a', 0, 1, 1, 0});
+    power_plan_change(&(struct power_plan){.block_sync = true});
+    batch_begin(&fixture, &batch);
+    while (!power_sync_waits())
+        usleep(100);
+    cr_assert_eq(pthread_create(&thread, NULL, release_soon, NULL), 0);
+    cr_assert_eq(store_read(fixture.store, KIND, sees_the_release, &saw_release, &fixture.refusal), ERR_OK);
+    cr_assert(saw_release);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(batch_end(&batch), TOPIC_DONE);
+    cr_assert_str_eq(fixture_records(&fixture), "a=1");
 }
