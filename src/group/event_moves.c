@@ -88,10 +88,10 @@ static void wait_again(struct group_source *source, uint64_t position, int64_t f
     leave_shard(source->group, before.shard, &before, now_ns);
 }
 
-void event_put_back(struct group_source *source, uint64_t position, int64_t now_ns)
+void event_put_back(struct group_source *source, uint64_t position, int64_t from_ns, int64_t now_ns)
 {
     leave_chain(source, position, true);
-    wait_again(source, position, 0, now_ns);
+    wait_again(source, position, from_ns, now_ns);
 }
 
 void event_give_up(struct group_source *source, uint64_t position, enum retry_verdict verdict, int64_t now_ns)
@@ -139,7 +139,7 @@ void shard_put_back_queued(struct group *group, uint32_t shard, int64_t now_ns)
         struct shard_queue *queue = &source->queues[shard];
 
         while (queue->queued.head)
-            event_put_back(source, link_position(&source->window, queue->queued.head), now_ns);
+            event_put_back(source, link_position(&source->window, queue->queued.head), 0, now_ns);
     }
 }
 

@@ -10,6 +10,15 @@
  * back, and gets answers. The other parts are group_source.h (events come, commits),
  * group_delivery.h (events go to members, and are settled) and group_query.h.
  *
+ * Who drives it does this:
+ *   1. events of a source have come: group_offer() and group_pass(), as far as there is space
+ *   2. each member of group_next_ready(): group_dispatch(), then group_sent() and the write
+ *   3. each member of group_next_changed(): send it its assignment
+ *   4. a member says something: group_ack() and the like; its stream ends: group_leave() if gently,
+ *      and group_remove()
+ *   5. at group_due_ns(): group_tick(), and group_commit_begin() for each source that is due
+ * After each of 1, 4 and 5 there may be something for 2 and 3, and more space for 1.
+ *
  * Memory: what group_new(), group_source_open() and group_join() allocate, and 40 bytes for each
  * event in a window, at most `max_window` of each source.
  *
@@ -55,7 +64,8 @@ MUST_CHECK enum err group_join(struct group *group, const struct member_limits *
                                int64_t now_ns, struct group_member **member_out);
 
 /* A gentle end: the member gets no new events, what is queued is returned, and its shards move when
- * what was sent is settled, or after revoke_wait_ns. Idempotent. Cost as group_join(). */
+ * what was sent is settled, or after revoke_wait_ns. Then its assignment is empty, and
+ * group_remove() follows. Idempotent. Cost as group_join(). */
 void group_leave(struct group_member *member, int64_t now_ns);
 
 /* The member is gone: all its events that are not settled are returned, those that were sent with

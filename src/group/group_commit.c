@@ -94,6 +94,7 @@ void group_commit_done(struct group_source *source, uint64_t number, bool ok, in
         settle_letters(source);
         source->committed = source->saving_floor;
         source->not_before_ns = 0;
+        window_rest(&source->window); /* all is committed, or more than that will come */
     } else {
         put_letters_back(source);
         source_unsaved(source, source->saving, now_ns);

@@ -45,6 +45,12 @@ uint32_t group_sent(struct group_member *member, struct group_event *events, uin
 bool group_drop(struct group_member *member, const struct group_event *event, enum event_outcome outcome,
                 int64_t now_ns);
 
+/* The server takes back an event that was dispatched to the member and not sent: it cannot be read
+ * now, or another event with its id is in flight. It waits for `wait_ns`, and holds back its shard.
+ * It is no attempt. False: as group_drop(). O(1). */
+bool group_put_back(struct group_member *member, const struct group_event *event, int64_t wait_ns,
+                    int64_t now_ns);
+
 /* ---- what a member says ---- */
 
 /* Which events: those of the source from `first` to `last` that were sent to this member and are

@@ -134,3 +134,12 @@ bool group_drop(struct group_member *member, const struct group_event *event, en
     event_settle(event->source, event->position, outcome, now_ns);
     return true;
 }
+
+bool group_put_back(struct group_member *member, const struct group_event *event, int64_t wait_ns,
+                    int64_t now_ns)
+{
+    if (!is_queued_at(member, event))
+        return false;
+    event_put_back(event->source, event->position, clock_add_ns(now_ns, wait_ns), now_ns);
+    return true;
+}

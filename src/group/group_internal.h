@@ -102,8 +102,8 @@ void shard_move(struct group *group, uint32_t shard, int64_t now_ns);
 void event_settle(struct group_source *source, uint64_t position, enum event_outcome outcome, int64_t now_ns);
 /* Settles what waits, and is first in its queue. */
 void event_settle_waiting(struct shard_queue *queue, enum event_outcome outcome, int64_t now_ns);
-/* What was dispatched and not sent waits again. */
-void event_put_back(struct group_source *source, uint64_t position, int64_t now_ns);
+/* What was dispatched and not sent waits again, until `from_ns`. */
+void event_put_back(struct group_source *source, uint64_t position, int64_t from_ns, int64_t now_ns);
 /* What was sent has failed: another attempt, a dead letter, or skipped. */
 void event_fail(struct group_source *source, uint64_t position, unsigned reason, int64_t asked_ns,
                 int64_t now_ns);

@@ -62,10 +62,10 @@ static void forget_all(struct group_source *source, int64_t now_ns)
         while (queue->sent.head)
             event_settle(source, link_position(&source->window, queue->sent.head), OUTCOME_SKIPPED, now_ns);
         while (queue->queued.head)
-            event_put_back(source, link_position(&source->window, queue->queued.head), now_ns);
+            event_put_back(source, link_position(&source->window, queue->queued.head), 0, now_ns);
         queue->fresh = (struct slot_chain){0};
         queue->returned = 0;
-        list_remove(&queue->in_ready);
+        queue_refresh(queue, now_ns);
         heap_remove(&group->timers, &queue->timer);
     }
     source->dead = source->committing = (struct slot_chain){0};
@@ -206,7 +206,10 @@ void group_trim(struct group_source *source, uint64_t first, int64_t now_ns)
 
         for (; position > 0 && position < first; position = queue_first(window, queue))
             event_settle_waiting(queue, OUTCOME_TRIMMED, now_ns);
-        if (any)
-            queue_refresh(queue, now_ns);
+        if (!any)
+            continue;
+        queue_refresh(queue, now_ns);
+        if (source->group->shards[i].owner)
+            member_not_full(source->group->shards[i].owner); /* what comes first may fit now */
     }
 }

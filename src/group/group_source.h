@@ -101,7 +101,8 @@ struct group_commit {
 MUST_CHECK enum err group_commit_begin(struct group_source *source, struct group_commit *commit);
 
 /* The commit is durable, or failed: then it is due again, with its dead letters, after commit_ns.
- * Ignored where that commit is not under way any more, because a seek has ended it. O(letters). */
+ * After one that is durable, a source without open events keeps no memory for events. Ignored where
+ * that commit is not under way any more, because a seek has ended it. O(letters). */
 void group_commit_done(struct group_source *source, uint64_t number, bool ok, int64_t now_ns);
 
 #endif

@@ -8,7 +8,14 @@
 void window_fini(struct window *window)
 {
     free(window->slots);
-    *window = (struct window){.floor = window->floor};
+    window->slots = NULL;
+    window->mask = 0;
+}
+
+void window_rest(struct window *window)
+{
+    if (window->floor == window->top)
+        window_fini(window);
 }
 
 void window_reset(struct window *window, uint64_t floor)

@@ -40,6 +40,9 @@ void window_fini(struct window *window);
 /* Forgets all events; the next one is floor + 1. Keeps the memory. O(window). */
 void window_reset(struct window *window, uint64_t floor);
 
+/* Frees the memory where no event is open or remembered. The next ones get it again. */
+void window_rest(struct window *window);
+
 /* Makes memory for slots up to the position, which is above the floor by at most MAX_GROUP_WINDOW.
  * O(window) where it grows, which is O(1) for each new slot.
  *   ERR_NO_MEMORY  nothing changed */

@@ -107,14 +107,14 @@ static void wait_again(struct model_source *source, uint64_t position, int64_t m
         model_settle(source, position, OUTCOME_TRIMMED);
 }
 
-void model_put_back(struct model_source *source, uint64_t position)
+void model_put_back(struct model_source *source, uint64_t position, int64_t from_ns)
 {
     struct model_event *event = &source->events[position];
 
     HOLDS(event->state == EVENT_QUEUED);
     members[event->holder].totals.queued--;
     members[event->holder].totals.returned++;
-    wait_again(source, position, 0, 0);
+    wait_again(source, position, from_ns, from_ns);
 }
 
 void model_give_up(struct model_source *source, uint64_t position, bool skip)
@@ -161,7 +161,7 @@ void model_lose(int member)
             if (!is_at(&sources[i].events[at], member))
                 continue;
             if (sources[i].events[at].state == EVENT_QUEUED)
-                model_put_back(&sources[i], at);
+                model_put_back(&sources[i], at, 0);
             else
                 model_fail(&sources[i], at, RETRY_MEMBER_LOST, -1);
         }
@@ -241,7 +241,7 @@ static void follow_shard(unsigned s, const struct model_shard *read, uint64_t be
             if (event->shard != s || shard->owner == NOBODY || !is_at(event, shard->owner))
                 continue;
             if ((moved || revoked) && event->state == EVENT_QUEUED)
-                model_put_back(&sources[i], at);
+                model_put_back(&sources[i], at, 0);
             HOLDS(!moved || event->state != EVENT_SENT); /* a shard moves when its events are settled */
         }
     if (moved) {

@@ -101,7 +101,7 @@ void model_load(int member, uint32_t *events_out, uint64_t *bytes_out);
 uint64_t model_first(const struct model_source *source, unsigned shard);
 
 void model_settle(struct model_source *source, uint64_t position, enum event_outcome outcome);
-void model_put_back(struct model_source *source, uint64_t position);
+void model_put_back(struct model_source *source, uint64_t position, int64_t from_ns);
 void model_fail(struct model_source *source, uint64_t position, unsigned reason, int64_t asked_ns);
 void model_give_up(struct model_source *source, uint64_t position, bool skip);
 /* A member is gone, and a shard's or an event's time is up. */

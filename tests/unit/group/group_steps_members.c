@@ -54,7 +54,27 @@ static bool is_valid(int i, const struct group_event *event)
     return known->state == EVENT_QUEUED && known->holder == i && known->attempt == event->attempt;
 }
 
-/* The first events of the channel are sent, or the server drops one. */
+/* The server drops the first event of the channel, or puts it back. It stays in the channel. */
+static void refuse_first(int i)
+{
+    struct model_member *member = &members[i];
+    const struct group_event *event = &member->channel[0];
+    struct model_source *source = model_source_of(event->source);
+    const bool valid = is_valid(i, event);
+    const int64_t wait_ns = (int64_t)roll(500000);
+
+    if (roll(2)) {
+        HOLDS(group_drop(member->member, event, OUTCOME_EXPIRED, now) == valid);
+        if (valid)
+            model_settle(source, event->position, OUTCOME_EXPIRED);
+    } else {
+        HOLDS(group_put_back(member->member, event, wait_ns, now) == valid);
+        if (valid)
+            model_put_back(source, event->position, now + wait_ns);
+    }
+}
+
+/* The first events of the channel are sent. */
 static void send_some(int i, unsigned count)
 {
     struct model_member *member = &members[i];
@@ -62,12 +82,7 @@ static void send_some(int i, unsigned count)
     uint32_t left = 0, known = 0;
 
     if (member->channel_count > 0 && roll(12) == 0) {
-        const bool valid = is_valid(i, &member->channel[0]);
-
-        HOLDS(group_drop(member->member, &member->channel[0], OUTCOME_EXPIRED, now) == valid);
-        if (valid)
-            model_settle(model_source_of(member->channel[0].source), member->channel[0].position,
-                         OUTCOME_EXPIRED);
+        refuse_first(i);
         return;
     }
     count = MIN_OF(count, member->channel_count);

@@ -1,4 +1,7 @@
 /* test_group_commits.c - the floor, the ranges above it, and what a store keeps of them. */
+#include <endian.h>
+#include <xxhash.h>
+
 #include "base/buf.h"
 #include "base/splitmix.h"
 #include "unit/group/group_fixture.h"
@@ -217,6 +220,53 @@ Test(group_commits, damaged_and_hostile_states_are_refused)
     cr_assert_eq(group_source_next(again.source), 6);
     group_fixture_fini(&fixture);
     group_fixture_fini(&again);
+}
+
+/* Whoever can write the state can write its hash, too. */
+static void sign(struct buf *state)
+{
+    const size_t size = state->size - sizeof(uint64_t);
+    const uint64_t hash = htole64(XXH3_64bits(state->data, size));
+
+    memcpy(state->data + size, &hash, sizeof(hash));
+}
+
+Test(group_commits, states_with_the_right_hash_and_any_content_are_refused_or_whole)
+{
+    struct group_fixture fixture = group_fixture_new(1);
+    uint64_t random = 11;
+    unsigned refused = 0;
+
+    group_fixture_open(&fixture);
+    for (unsigned round = 0; round < 30000; round++) {
+        struct buf state = {0};
+
+        buf_byte(&state, 1);
+        for (uint64_t left = 8 + splitmix64(&random) % 12; left > 0; left--) {
+            const uint64_t word = splitmix64(&random);
+
+            buf_byte(&state, (uint8_t)(word >> 8 & (word % 5 ? 7 : 255)));
+        }
+        buf_extend(&state, sizeof(uint64_t));
+        sign(&state);
+        const enum err err = group_source_restore(fixture.source, (struct bytes){state.data, state.size});
+
+        buf_fini(&state);
+        if (err) {
+            cr_assert_eq(err, ERR_INVALID);
+            refused++;
+            continue;
+        }
+        const struct group_source_info info = group_fixture_info(&fixture);
+
+        cr_assert(info.floor == info.head && info.ranges <= info.settled_above);
+        cr_assert_leq(info.settled_above, MAX_GROUP_WINDOW);
+        cr_assert_eq(group_source_next(fixture.source), info.floor + 1);
+        group_source_close(fixture.source, fixture.now_ns);
+        cr_assert_eq(group_source_open(fixture.group, 1, NULL, &fixture.source), ERR_OK);
+    }
+    cr_assert(refused > 10000 && refused < 29900);
+    group_fixture_fini(&fixture);
 }
 
 Test(group_commits, a_seek_forgets_all_and_old_acks_are_stale)

@@ -296,6 +296,43 @@ Test(group_deliveries, D3_a_member_has_no_more_in_flight_than_it_allows)
     group_fixture_fini(&fixture);
 }
 
+static void offer_one(struct group_fixture *fixture, struct group_source *source,
+                      struct group_offered offered)
+{
+    cr_assert_eq(group_offer(source, &offered, 1, fixture->now_ns), ERR_OK);
+}
+
+/* A member is full because of one large event, which goes: what is behind it may be dispatched. */
+Test(group_deliveries, D3_a_member_is_ready_again_when_what_did_not_fit_is_gone)
+{
+    for (unsigned how = 0; how < 2; how++) {
+        struct group_fixture fixture = group_fixture_new(2);
+        const struct member_limits limits = {10, 30};
+        struct group_source *other = NULL;
+        struct group_member *member = NULL;
+        struct group_event events[4];
+
+        group_fixture_open(&fixture);
+        cr_assert_eq(group_source_open(fixture.group, 1, NULL, &other), ERR_OK);
+        cr_assert_eq(group_join(fixture.group, &limits, NULL, fixture.now_ns, &member), ERR_OK);
+        offer_one(&fixture, fixture.source, (struct group_offered){20, 0});
+        cr_assert_eq(group_fixture_receive(&fixture, member, events, 4), 1);
+        offer_one(&fixture, other, (struct group_offered){25, 0});
+        offer_one(&fixture, other, (struct group_offered){5, how == 0 ? 0 : 1});
+        offer_one(&fixture, fixture.source, (struct group_offered){5, 1});
+        cr_assert_eq(group_next_ready(fixture.group), member);
+        cr_assert_eq(group_dispatch(member, fixture.now_ns, events, 4), 0);
+        cr_assert_null(group_next_ready(fixture.group));
+        if (how == 0)
+            group_trim(other, 2, fixture.now_ns);
+        else
+            group_seek(other, 1, fixture.now_ns);
+        cr_assert_eq(group_next_ready(fixture.group), member);
+        cr_assert_eq(group_dispatch(member, fixture.now_ns, events, 4), how == 0 ? 2 : 1);
+        group_fixture_fini(&fixture);
+    }
+}
+
 Test(group_deliveries, the_server_drops_what_it_did_not_send)
 {
     struct group_fixture fixture = group_fixture_new(1);
@@ -315,6 +352,25 @@ Test(group_deliveries, the_server_drops_what_it_did_not_send)
     group_member_totals(member, &totals);
     cr_assert(member_totals_hold(&totals) && totals.dropped == 2 && totals.delivered == 1);
     cr_assert_eq(group_fixture_info(&fixture).floor, 2);
+    group_fixture_fini(&fixture);
+}
+
+Test(group_deliveries, the_server_puts_back_what_it_cannot_send_now)
+{
+    struct group_fixture fixture = group_fixture_new(1);
+    struct group_event events[4];
+
+    group_fixture_open(&fixture);
+    struct group_member *member = group_fixture_join(&fixture);
+
+    group_fixture_offer(&fixture, 2);
+    cr_assert_eq(group_dispatch(member, fixture.now_ns, events, 1), 1);
+    cr_assert(group_put_back(member, &events[0], NS_PER_MS, fixture.now_ns));
+    cr_assert_not(group_put_back(member, &events[0], NS_PER_MS, fixture.now_ns));
+    cr_assert_eq(group_dispatch(member, fixture.now_ns, events, 4), 0, "it holds back its shard");
+    group_fixture_pass(&fixture, NS_PER_MS);
+    cr_assert_eq(group_fixture_receive(&fixture, member, events, 4), 2);
+    cr_assert(events[0].position == 1 && events[0].attempt == 0);
     group_fixture_fini(&fixture);
 }
 
