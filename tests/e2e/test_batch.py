@@ -539,6 +539,8 @@ class Workers(Batches):
 
 
 class Views(Batches):
+    arguments = ("--write-timeout", "300s")  # an observer that does not read stays
+
     def records(self, pattern=""):
         call = v1.stub("Batch", self.channel()).WatchBatches(v1.WatchBatchesRequest(processor=pattern))
         self.addCleanup(call.cancel)

@@ -5,7 +5,6 @@ accepted.
 The same table goes through Publish, where the call is refused, and through PublishStream, where the
 batch is refused and the stream goes on."""
 import random
-import time
 
 import grpc
 
@@ -227,6 +226,7 @@ class Hostile(Case):
             call = stub.Subscribe(request(number))
             try:
                 next(iter(call))
+                self.addCleanup(call.cancel)
                 accepted.append(call)
             except grpc.RpcError as error:
                 faults.append(Fault(error))
@@ -235,18 +235,18 @@ class Hostile(Case):
             self.assertEqual((fault.code, fault.reason), (EXHAUSTED, "PEER_FILTER_COST"), str(fault))
             self.assertRegex(str(fault), r"selectors: .* has \d+, at most \d+ of 1048576 \(got \d+\)")
         decided = stub.Subscribe(field(1, field(5, field(1, b"user") + field(2, b"17"))))
+        self.addCleanup(decided.cancel)
         next(iter(decided))  # an index decides: it costs nothing
 
         worst = event(1, headers={"h%d" % i: "a" * 8190 for i in range(63)})
-        times = []
+        times_ms = []
         for _ in range(10):
-            began = time.monotonic()
+            began_ms = self.daemon.ran_ms()  # not the time of a clock: the machine may be busy
             self.publish("worst", [worst])
-            times.append(time.monotonic() - began)
+            times_ms.append(self.daemon.ran_ms() - began_ms)
+        self.assertGreater(min(times_ms), 0)
         if not instrumented():
-            self.assertLess(min(times), 0.05)
-        for call in accepted + [decided]:
-            call.cancel()
+            self.assertLess(min(times_ms), 50)
 
 
 if __name__ == "__main__":

@@ -167,6 +167,18 @@ class Daemon:
         text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(rf"{field}:\s+(\d+) kB", text).group(1)) * 1024
 
+    def ran_ms(self, threads=""):
+        """The processor time of its threads so far, in milliseconds: of those that are there now and
+        whose names begin so."""
+        ran_ns = 0
+        for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
+            try:
+                if (task / "comm").read_text().startswith(threads):
+                    ran_ns += int((task / "schedstat").read_text().split()[0])
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # it has ended meanwhile
+        return ran_ns / 1e6
+
     def memory_peak_bytes(self):
         """The largest resident set size since forget_memory_peak()."""
         return self.memory_bytes("VmHWM")
