@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Publishing into stored topics: confirmed after the commit, all of a batch or nothing, once for each
-number, and in order. S2, S3, S15, and the publishers of row_13."""
+number, and in order. S2, S3, S15, S22, S24, and the publishers of row_13."""
 import queue
 import unittest
 

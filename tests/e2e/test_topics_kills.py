@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The daemon is killed again and again while publishers with numbers store events and a reader
 follows. Afterwards everything that was confirmed is there, once, in the order of its publisher, and
-nothing that was never sent.
+nothing that was never sent: row_1, S15.
 
 `--kills N` before the other arguments kills N times (15)."""
 import random

@@ -1,13 +1,17 @@
 #!/usr/bin/python3
-"""Consumers of stored topics: where they begin, that they keep up and fall behind, and how they end."""
+"""Consumers of stored topics: where they begin (S13), that they keep up and fall behind, and how they
+end."""
 import time
+
+import grpc
 
 from harness.case import main
 from harness.client import EVERYTHING, Consumer, connect, event, subscribe_request
-from harness.daemon import PATIENCE
+from harness.daemon import PATIENCE, eventually
 from harness.protos import v1
 from harness.topics import TopicsCase
 
+CODE = grpc.StatusCode
 CAUGHT_UP = v1.END_WHEN_CAUGHT_UP
 
 
@@ -56,6 +60,20 @@ class Reading(TopicsCase):
         self.assertEqual(self.all_from(v1.Start(earliest={})), list(range(1, 16)), "after a restart")
         by_app = [v1.Selector(producer="app")]
         self.assertEqual(self.all_from(v1.Start(earliest={}), by_app), list(range(11, 16)))
+
+    def test_a_sequence_that_was_trimmed_is_out_of_range_and_the_first_is_named(self):
+        for number in range(1, 31):
+            self.publish(number, number)
+        self.update("orders", max_events=10)
+        eventually(lambda: self.topic("orders").first_sequence > 1, "the oldest leave")
+        first = self.topic("orders").first_sequence
+        late = self.consumer(start=v1.Start(sequence=1))
+        fault = late.wait_end()
+        self.assertEqual((fault.code, fault.reason), (CODE.OUT_OF_RANGE, "TRIMMED"))
+        self.assertIn(f"the first is {first}", fault.message)
+        self.assertEqual(late.received.delivered, 0)
+        self.assertEqual(self.all_from(v1.Start(sequence=first)), list(range(first, 31)))
+        self.assertEqual(self.all_from(v1.Start(earliest={})), list(range(first, 31)))
 
     def test_a_sequence_that_is_not_there_yet_is_waited_for(self):
         self.publish(1, 2)

@@ -17,6 +17,13 @@ MUTANTS = {
     "answer_before_commit": ("    if (*committed_out)\n        result = database_commit(database);",
                              "    if (*committed_out) {\n        answer_all(store, batch, DB_OK, true);\n"
                              "        result = database_commit(database);\n    }", LOST),
+    "answer_before_kill": ("    if (*committed_out)\n        result = database_commit(database);",
+                           "    if (*committed_out) {\n        answer_all(store, batch, DB_OK, true);\n"
+                           "        (void)sqlite3_sleep(2);\n"
+                           "        result = database_commit(database);\n    }", (" were confirmed and ",)),
+    "migration_in_two": ('"UPDATE meta SET value = \'%d\' WHERE key = \'schema\'; PRAGMA',
+                         '"COMMIT; BEGIN; UPDATE meta SET value = \'%d\' WHERE key = \'schema\'; PRAGMA',
+                         ("is not as version",)),
     "hash_off": ("return XXH3_64bits_withSeed(row->data.data, row->data.size, ",
                  "return XXH3_64bits_withSeed(row->data.data, 0, ", ("other events are there",)),
     "due_not_removed": ("    bind_number(statement, 1, due->row);\n    return database_step(",

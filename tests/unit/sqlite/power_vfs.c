@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -165,6 +166,12 @@ static bool power_is_on(void)
     return !is_off;
 }
 
+static void kill_here(void)
+{
+    if (plan.kill_at > 0 && calls >= plan.kill_at)
+        (void)raise(SIGKILL);
+}
+
 static struct power_file *file_of(sqlite3_file *file)
 {
     return (struct power_file *)(void *)file;
@@ -196,6 +203,9 @@ static int x_write(sqlite3_file *file, const void *data, int size, sqlite3_int64
     if (!has_space(offset + size - image->size))
         return plan.write_errno ? SQLITE_IOERR_WRITE : SQLITE_FULL;
     image_note(image, false, offset, data, (size_t)size);
+    if (plan.kill_at > 0 && calls >= plan.kill_at)
+        (void)real_of(file)->pMethods->xWrite(real_of(file), data, size / 2, offset);
+    kill_here();
     return real_of(file)->pMethods->xWrite(real_of(file), data, size, offset);
 }
 
@@ -203,6 +213,7 @@ static int x_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
     if (!power_is_on())
         return SQLITE_IOERR_TRUNCATE;
+    kill_here();
     image_note(file_of(file)->image, true, size, NULL, 0);
     return real_of(file)->pMethods->xTruncate(real_of(file), size);
 }
@@ -227,6 +238,7 @@ static int x_sync(sqlite3_file *file, int flags)
     wait_for_release();
     if (!power_is_on())
         return SQLITE_IOERR_FSYNC;
+    kill_here();
     if (++syncs == plan.fail_sync_at) {
         image_drop_changes(image); /* the kernel takes these pages for written */
         return SQLITE_IOERR_FSYNC;
@@ -350,6 +362,7 @@ static int x_delete(sqlite3_vfs *self, const char *name, int sync_folder)
     (void)self;
     if (!power_is_on())
         return SQLITE_IOERR_DELETE;
+    kill_here();
     if (image && sync_folder)
         image_fini(image);
     else if (image)

@@ -16,6 +16,7 @@
 /* What the VFS does wrong. Zeroed: nothing. Calls that change something are numbered from 1. */
 struct power_plan {
     unsigned off_at;            /* this call and all later ones of any kind fail */
+    unsigned kill_at;           /* in the middle of this call the process kills itself: SIGKILL */
     unsigned fail_sync_at;      /* the n-th xSync fails, and forgets what it should have written */
     int64_t free_bytes;         /* writes that make files longer than that together fail; 0: no bound */
     int64_t (*find_free)(void); /* writes that make a file longer by more than that fail; may be NULL */

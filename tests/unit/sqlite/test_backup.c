@@ -1,4 +1,4 @@
-/* test_backup.c - a copy of the store while it is used, and what is made of it. */
+/* test_backup.c - a copy of the store while it is used, and what is made of it (row_7). */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <sqlite3.h>

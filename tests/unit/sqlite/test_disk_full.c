@@ -1,4 +1,5 @@
-/* test_disk_full.c - a disk of a size that the test chooses: full, and with space again. */
+/* test_disk_full.c - a disk of a size that the test chooses: full, and with space again
+ * (row_5). */
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* test_mark_cuts.c - the power is cut, or the disk is full, while events with ids and delays are
  * published. What is not confirmed is sent again with its ids. Afterwards each event that was
- * confirmed is there once, and no event is there twice.
+ * confirmed is there once, and no event is there twice (row_3).
  *
  *   TOPIC_CUTS=20000 test_mark_cuts, TOPIC_SEED=5: as in test_topic_cuts.c */
 #include <criterion/criterion.h>
@@ -168,7 +168,18 @@ static struct power_plan power_off(void)
 
 Test(mark_cuts, a_power_cut_loses_nothing_and_doubles_nothing)
 {
-    for (unsigned cuts = 0; cuts < campaign(400); cuts += live(power_off))
+    for (unsigned cuts = 0; cuts < campaign(1000); cuts += live(power_off))
+        ;
+}
+
+static struct power_plan failing_sync(void)
+{
+    return (struct power_plan){.fail_sync_at = 1 + roll(40), .off_at = roll(3) == 0 ? 1 + roll(250) : 0};
+}
+
+Test(mark_cuts, a_sync_that_fails_loses_nothing_and_doubles_nothing)
+{
+    for (unsigned cuts = 0; cuts < campaign(1000); cuts += live(failing_sync))
         ;
 }
 

@@ -1,6 +1,6 @@
 /* test_power_cuts.c - the power is cut at every call that the store makes: when it is made, opened,
  * written, checkpointed and closed. What was answered is there afterwards, what was refused is not,
- * and what was in flight is there as a whole or not at all. */
+ * and what was in flight is there as a whole or not at all (row_3). */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* test_store_refusals.c - what is odd when a store is opened is refused in one sentence that names
- * path and cause, and stays as it is. */
+ * path and cause, and stays as it is (row_6). */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
