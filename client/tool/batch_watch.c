@@ -1,42 +1,18 @@
 /* batch_watch.c - `tributary batch watch`: a line for each batch that ends. The callbacks run on
  * the client thread, everything else on the main thread. */
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/base.h"
 #include "base/clock.h"
 #include "client/tool/batch_json.h"
-#include "client/tool/cli.h"
-#include "client/tool/exits.h"
 #include "client/tool/link.h"
-#include "client/tool/printer.h"
-#include "client/tool/stop.h"
+#include "client/tool/reading.h"
 #include "client/tool/table.h"
 #include "client/tool/value.h"
 #include "client/tool/verbs.h"
 
 enum { FORM_TEXT, FORM_JSONL };
-
-struct settings {
-    struct common common;
-    unsigned output;
-    bool no_reconnect, quiet;
-    uint64_t count; /* 0: no end */
-};
-
-struct reading {
-    const struct settings *settings;
-    struct stop stop;
-    struct printer printer;
-    uint64_t printed;
-    _Atomic bool is_done;
-    /* Set before stop_end(). */
-    bool has_ended;
-    struct tributary_status status;
-};
 
 static const char *outcome_name(int outcome)
 {
@@ -89,17 +65,6 @@ static void put_json(struct buf *out, const struct tributary_processor_record *r
 
 /* ---- text ---- */
 
-static void put_clock(struct buf *out, uint64_t unix_nano)
-{
-    const time_t seconds = (time_t)(unix_nano / (uint64_t)NS_PER_S);
-    struct tm local;
-    char text[16] = "";
-
-    if (localtime_r(&seconds, &local))
-        strftime(text, sizeof(text), "%H:%M:%S", &local);
-    buf_format(out, "%s.%03u", text, (unsigned)(unix_nano % (uint64_t)NS_PER_S / (uint64_t)NS_PER_MS));
-}
-
 static void put_text(struct buf *out, const struct tributary_processor_record *record)
 {
     char total[32];
@@ -110,7 +75,7 @@ static void put_text(struct buf *out, const struct tributary_processor_record *r
     if (record->processor[0] == '\0')
         return;
     duration_text(record->total_ns, total, sizeof(total));
-    put_clock(out, record->started_unix_nano);
+    reading_put_clock(out, record->started_unix_nano);
     buf_format(out, "  %-11s  ", outcome_name(record->outcome));
     escape_text(out, tributary_text(record->processor));
     buf_text(out, "  ");
@@ -127,12 +92,6 @@ static void put_text(struct buf *out, const struct tributary_processor_record *r
 
 /* ---- callbacks ---- */
 
-static void finish(struct reading *reading)
-{
-    atomic_store(&reading->is_done, true);
-    stop_end(&reading->stop);
-}
-
 static void on_record(void *ctx, const struct tributary_processor_record *record)
 {
     struct reading *reading = ctx;
@@ -146,87 +105,35 @@ static void on_record(void *ctx, const struct tributary_processor_record *record
     reading->printed += record->processor[0] != '\0';
     if (!printer_flush(&reading->printer) ||
         (reading->settings->count > 0 && reading->printed >= reading->settings->count))
-        finish(reading);
-}
-
-static void on_interrupted(void *ctx, const struct tributary_status *status, int64_t retry_ns)
-{
-    const struct reading *reading = ctx;
-
-    if (!reading->settings->quiet)
-        link_interrupted("the stream was lost", status, retry_ns);
-}
-
-static void on_ended(void *ctx, const struct tributary_status *status)
-{
-    struct reading *reading = ctx;
-
-    if (atomic_load(&reading->is_done))
-        return;
-    reading->has_ended = true;
-    reading->status = *status;
-    finish(reading);
+        reading_finish(reading);
 }
 
 /* ---- the main thread ---- */
 
-static int wait_for_end(struct reading *reading, int64_t over_ns)
-{
-    int64_t now_ns = clock_mono_ns();
-
-    while (!stop_requested(&reading->stop) && now_ns < over_ns) {
-        stop_wait(&reading->stop, -1, over_ns == INT64_MAX ? INT64_MAX : over_ns - now_ns);
-        now_ns = clock_mono_ns();
-    }
-    if (atomic_load(&reading->is_done))
-        return reading->has_ended ? link_failed("the stream has ended", &reading->status) : EXITS_OK;
-    return now_ns >= over_ns ? EXITS_DEADLINE : EXITS_OK;
-}
-
 static int read_records(struct reading *reading, struct tributary *client, const char *pattern)
 {
-    const struct settings *settings = reading->settings;
-    const struct tributary_processor_records_options options = {.pattern = pattern,
-                                                                .no_reconnect = settings->no_reconnect};
+    const struct tributary_processor_records_options options = {
+        .pattern = pattern, .no_reconnect = reading->settings->no_reconnect};
     const struct tributary_processor_records_callbacks callbacks = {
-        .record = on_record, .interrupted = on_interrupted, .ended = on_ended, .ctx = reading};
+        .record = on_record, .interrupted = reading_interrupted, .ended = reading_ended, .ctx = reading};
     struct tributary_processor_records *records = NULL;
     struct tributary_status status;
 
     if (tributary_processor_records_open(client, &options, &callbacks, &records, &status) != TRIBUTARY_OK)
         return link_failed("reading records", &status);
-    const int result = wait_for_end(reading, settings->common.over_ns);
-    atomic_store(&reading->is_done, true);
-    printer_halt(&reading->printer); /* a reader of ours that reads nothing holds nobody up */
+    const int result = reading_wait(reading);
     tributary_processor_records_free(records);
     return result;
 }
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    struct settings settings = {.output = FORM_TEXT};
-    struct reading reading = {.settings = &settings, .stop = {.signal_fd = -1, .wakeup_fd = -1}};
-    struct text_list arguments = {0};
-    struct tributary *client = NULL;
-    int result = EXITS_OK;
+    struct reading_settings settings = {.output = FORM_TEXT};
 
-    printer_init(&reading.printer, PRINTER_TEXT, STDOUT_FILENO);
-    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        if (!stop_init(&reading.stop, 0))
-            result = EXITS_ERROR;
-        if (result == EXITS_OK)
-            result = link_open(verb, &settings.common, &client);
-        if (result == EXITS_OK)
-            result = read_records(&reading, client, arguments.count > 0 ? arguments.items[0] : NULL);
-        tributary_free(client);
-    }
-    stop_fini(&reading.stop);
-    printer_fini(&reading.printer);
-    cli_free(verb, &settings, &arguments);
-    return result;
+    return reading_run(verb, argc, argv, &settings, read_records);
 }
 
-#define OFFSET(member) offsetof(struct settings, member)
+#define OFFSET(member) offsetof(struct reading_settings, member)
 static const struct option options[] = {
     {'o', "output", OPTION_CHOICE, "text|jsonl", OFFSET(output),
      "a line for each batch, or one JSON object per line (default: text)"},

@@ -2,39 +2,20 @@
  * callbacks run on the client thread, everything else on the main thread. */
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/base.h"
 #include "base/clock.h"
-#include "client/tool/cli.h"
 #include "client/tool/endpoint_show.h"
-#include "client/tool/exits.h"
 #include "client/tool/link.h"
-#include "client/tool/printer.h"
 #include "client/tool/producers_show.h"
-#include "client/tool/stop.h"
+#include "client/tool/reading.h"
 #include "client/tool/verbs.h"
 
 enum { FORM_TEXT, FORM_JSON };
 
 struct settings {
-    struct common common;
-    unsigned output;
-    bool subscriptions, no_snapshot, no_reconnect, quiet;
-    uint64_t count; /* 0: no end */
-};
-
-struct reading {
-    const struct settings *settings;
-    struct stop stop;
-    struct printer printer;
-    bool is_interrupted;
-    uint64_t printed;
-    _Atomic bool is_done;
-    /* Set before stop_end(). */
-    bool has_ended;
-    struct tributary_status status;
+    struct reading_settings reading;
+    bool subscriptions, no_snapshot;
 };
 
 static const char *kind_name(enum tributary_change_kind kind)
@@ -99,17 +80,6 @@ static void put_json(struct buf *out, const struct tributary_change *change)
 
 /* ---- text ---- */
 
-static void put_clock(struct buf *out, uint64_t unix_nano)
-{
-    const time_t seconds = (time_t)(unix_nano / (uint64_t)NS_PER_S);
-    struct tm local;
-    char text[16] = "";
-
-    if (localtime_r(&seconds, &local))
-        strftime(text, sizeof(text), "%H:%M:%S", &local);
-    buf_format(out, "%s.%03u", text, (unsigned)(unix_nano % (uint64_t)NS_PER_S / (uint64_t)NS_PER_MS));
-}
-
 static void put_producer(struct buf *out, const struct tributary_change *change)
 {
     const struct tributary_producer *producer = change->producer;
@@ -150,7 +120,7 @@ static void put_resync(struct buf *out, uint64_t missed)
 
 static void put_text(struct buf *out, const struct tributary_change *change)
 {
-    put_clock(out, change->time_unix_nano);
+    reading_put_clock(out, change->time_unix_nano);
     buf_format(out, "  %-8s  ", kind_name(change->kind));
     if (change->producer)
         put_producer(out, change);
@@ -168,12 +138,6 @@ static void put_text(struct buf *out, const struct tributary_change *change)
 }
 
 /* ---- callbacks ---- */
-
-static void finish(struct reading *reading)
-{
-    atomic_store(&reading->is_done, true);
-    stop_end(&reading->stop);
-}
 
 static void on_changed(void *ctx, const struct tributary_change *change)
 {
@@ -198,102 +162,49 @@ static void on_applied(void *ctx)
 
     if ((reading->printer.out.size > 0 && !printer_flush(&reading->printer)) ||
         atomic_load(&reading->is_done))
-        finish(reading);
-}
-
-static void on_interrupted(void *ctx, const struct tributary_status *status, int64_t retry_ns)
-{
-    struct reading *reading = ctx;
-
-    reading->is_interrupted = true;
-    if (!reading->settings->quiet)
-        link_interrupted("the stream was lost", status, retry_ns);
-}
-
-static void on_ended(void *ctx, const struct tributary_status *status)
-{
-    struct reading *reading = ctx;
-
-    if (atomic_load(&reading->is_done))
-        return;
-    reading->has_ended = true;
-    reading->status = *status;
-    finish(reading);
+        reading_finish(reading);
 }
 
 /* ---- the main thread ---- */
 
-static int wait_for_end(struct reading *reading, int64_t over_ns)
-{
-    int64_t now_ns = clock_mono_ns();
-
-    while (!stop_requested(&reading->stop) && now_ns < over_ns) {
-        stop_wait(&reading->stop, -1, over_ns == INT64_MAX ? INT64_MAX : over_ns - now_ns);
-        now_ns = clock_mono_ns();
-    }
-    if (atomic_load(&reading->is_done))
-        return reading->has_ended ? link_failed("the stream has ended", &reading->status) : EXITS_OK;
-    return now_ns >= over_ns ? EXITS_DEADLINE : EXITS_OK;
-}
-
 static int read_changes(struct reading *reading, struct tributary *client, const char *pattern)
 {
-    const struct settings *settings = reading->settings;
+    const struct settings *settings = container_of(reading->settings, const struct settings, reading);
     const struct tributary_changes_options options = {.pattern = pattern,
                                                       .subscriptions = settings->subscriptions,
                                                       .skip_snapshot = settings->no_snapshot,
-                                                      .no_reconnect = settings->no_reconnect};
+                                                      .no_reconnect = settings->reading.no_reconnect};
     const struct tributary_changes_callbacks callbacks = {.changed = on_changed,
                                                           .applied = on_applied,
-                                                          .interrupted = on_interrupted,
-                                                          .ended = on_ended,
+                                                          .interrupted = reading_interrupted,
+                                                          .ended = reading_ended,
                                                           .ctx = reading};
     struct tributary_changes *changes = NULL;
     struct tributary_status status;
-    int result = EXITS_OK;
 
     if (tributary_changes_open(client, &options, &callbacks, &changes, &status) != TRIBUTARY_OK)
         return link_failed("reading changes", &status);
-    result = wait_for_end(reading, settings->common.over_ns);
-    atomic_store(&reading->is_done, true);
-    printer_halt(&reading->printer); /* a reader of ours that reads nothing holds nobody up */
+    const int result = reading_wait(reading);
     tributary_changes_free(changes);
     return result;
 }
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    struct settings settings = {.output = FORM_TEXT};
-    struct reading reading = {.settings = &settings, .stop = {.signal_fd = -1, .wakeup_fd = -1}};
-    struct text_list arguments = {0};
-    struct tributary *client = NULL;
-    int result = EXITS_OK;
+    struct settings settings = {.reading.output = FORM_TEXT};
 
-    printer_init(&reading.printer, PRINTER_TEXT, STDOUT_FILENO);
-    if (cli_parse(verb, argc, argv, &settings, &arguments, &result)) {
-        if (!stop_init(&reading.stop, 0))
-            result = EXITS_ERROR;
-        if (result == EXITS_OK)
-            result = link_open(verb, &settings.common, &client);
-        if (result == EXITS_OK)
-            result = read_changes(&reading, client, arguments.count > 0 ? arguments.items[0] : NULL);
-        tributary_free(client);
-    }
-    stop_fini(&reading.stop);
-    printer_fini(&reading.printer);
-    cli_free(verb, &settings, &arguments);
-    return result;
+    return reading_run(verb, argc, argv, &settings.reading, read_changes);
 }
 
 #define OFFSET(member) offsetof(struct settings, member)
 static const struct option options[] = {
-    {'o', "output", OPTION_CHOICE, "text|json", OFFSET(output),
+    {'o', "output", OPTION_CHOICE, "text|json", OFFSET(reading.output),
      "a line for each change, or one JSON object per line (default: text)"},
     {0, "subs", OPTION_FLAG, "", OFFSET(subscriptions), "report subscriptions too"},
     {0, "no-snapshot", OPTION_FLAG, "", OFFSET(no_snapshot), "only what changes from now on"},
-    {'n', "count", OPTION_NUMBER, "N", OFFSET(count), "stop after N lines"},
-    {0, "no-reconnect", OPTION_FLAG, "", OFFSET(no_reconnect), "end where the connection is lost"},
-    {'q', "quiet", OPTION_FLAG, "", OFFSET(quiet), "no notices on standard error"},
+    {'n', "count", OPTION_NUMBER, "N", OFFSET(reading.count), "stop after N lines"},
+    {0, "no-reconnect", OPTION_FLAG, "", OFFSET(reading.no_reconnect), "end where the connection is lost"},
+    {'q', "quiet", OPTION_FLAG, "", OFFSET(reading.quiet), "no notices on standard error"},
 };
 
 static const struct example examples[] = {
