@@ -156,6 +156,14 @@ static bool read_version(struct database *database, int *version_out, struct ref
                   version, STORE_SCHEMA_VERSION);
 }
 
+/* SQLite may say that it has set the mode, though the sync behind it has failed: then it would write
+ * without a log. */
+static bool has_log(struct database *database, struct refusal *refusal)
+{
+    return database_note_places(database) ||
+           refuse(refusal, "%s: it has no write-ahead log: %s", database->path, strerror(errno));
+}
+
 static bool check_meta(struct database *database, int version, struct refusal *refusal)
 {
     char mark[MARK_CAPACITY], schema[MARK_CAPACITY], boot[BOOT_CAPACITY], boot_now[BOOT_CAPACITY],
@@ -264,7 +272,8 @@ bool database_open(struct database *database, const struct state_dir *dir, struc
         return database_refuse(database, code, "open it", refusal);
     (void)sqlite3_extended_result_codes(database->handle, 1);
     if (!database_configure(database, refusal) || !read_version(database, &version, refusal) ||
-        !schema_check(database, version, refusal) || !check_meta(database, version, refusal) ||
+        !has_log(database, refusal) || !schema_check(database, version, refusal) ||
+        !check_meta(database, version, refusal) ||
         !check_pages(database, version, dir->failed_before, refusal) ||
         !schema_migrate(database, version, refusal) || !database_prepare(database, refusal))
         return false;

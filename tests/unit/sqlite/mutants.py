@@ -24,6 +24,8 @@ MUTANTS = {
     "migration_in_two": ('"UPDATE meta SET value = \'%d\' WHERE key = \'schema\'; PRAGMA',
                          '"COMMIT; BEGIN; UPDATE meta SET value = \'%d\' WHERE key = \'schema\'; PRAGMA',
                          ("is not as version",)),
+    "restore_in_two": ("\"DELETE FROM meta WHERE key = '\" META_COPIED",
+                       "\"COMMIT; BEGIN; DELETE FROM meta WHERE key = '\" META_COPIED", ("one lineage",)),
     "hash_off": ("return XXH3_64bits_withSeed(row->data.data, row->data.size, ",
                  "return XXH3_64bits_withSeed(row->data.data, 0, ", ("other events are there",)),
     "due_not_removed": ("    bind_number(statement, 1, due->row);\n    return database_step(",
