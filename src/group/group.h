@@ -41,6 +41,12 @@ MUST_CHECK enum err group_new(const struct group_options *options, struct group 
 void group_free(struct group *group);
 OWNED_BY(group_free, struct group);
 
+/* Changes the options, which hold from now on for all that is open, too: a shorter ack wait may be
+ * over already. A move that has begun keeps its deadline. The seed is ignored. O(shards * sources).
+ *   ERR_INVALID  an option is out of its bounds, or shards, max_members or max_sources differ;
+ *                nothing changed */
+MUST_CHECK enum err group_update(struct group *group, const struct group_options *options);
+
 /* While it is paused nothing is dispatched. All else goes on: acks, timeouts, moves, commits.
  * Idempotent. O(members). */
 void group_pause(struct group *group);

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
+
 enum err group_new(const struct group_options *options, struct group **group_out)
 {
     struct group *group = NULL;
@@ -49,6 +51,28 @@ void group_free(struct group *group)
     free(group->balance_members);
     free(group->balance_shards);
     free(group);
+}
+
+enum err group_update(struct group *group, const struct group_options *options)
+{
+    const struct group_options *before = &group->options;
+
+    if (group_options_check(options) || options->shards != before->shards ||
+        options->max_members != before->max_members || options->max_sources != before->max_sources)
+        return ERR_INVALID;
+    group->options = *options;
+    list_each(node, following, &group->sources) {
+        struct group_source *source = container_of(node, struct group_source, in_sources);
+
+        for (uint32_t i = 0; i < options->shards; i++) {
+            struct shard_queue *queue = &source->queues[i];
+
+            if (queue->sent.head)
+                queue_arm(queue, clock_add_ns(link_slot(&source->window, queue->sent.head)->time_ns,
+                                              options->ack_wait_ns));
+        }
+    }
+    return ERR_OK;
 }
 
 void group_pause(struct group *group)

@@ -30,13 +30,24 @@ static uint16_t index_of(const struct group_member *member)
     return member ? member->index : NO_MEMBER;
 }
 
+/* By deadlines. They come in order, but for a wait that was made shorter. */
+static void add_revoking(struct group *group, struct group_shard *shard)
+{
+    struct list *before = group->revoking.prev;
+
+    while (before != &group->revoking &&
+           container_of(before, struct group_shard, in_revoking)->deadline_ns > shard->deadline_ns)
+        before = before->prev;
+    list_append(before->next, &shard->in_revoking);
+}
+
 static void begin_move(struct group *group, uint32_t number, int64_t now_ns)
 {
     struct group_shard *shard = &group->shards[number];
 
     shard->is_revoking = true;
     shard->deadline_ns = clock_add_ns(now_ns, group->options.revoke_wait_ns);
-    list_append(&group->revoking, &shard->in_revoking);
+    add_revoking(group, shard);
     group->generation++;
     member_changed(shard->owner);
     shard_refresh(group, number, now_ns);

@@ -30,7 +30,7 @@ MUTANTS = {
                   ("result.count == count", "result.answer == explained")),
     "letter_without_commit": ("        put_letters_back(source);\n        source_unsaved(",
                               "        settle_letters(source);\n        source_unsaved(",
-                              ("info.totals.in_flight == in_flight", *FLOOR)),
+                              ("info.totals.in_flight == in_flight", "info.ranges == ranges", *FLOOR)),
     "wakeup_lost": ("    if (!list_empty(&member->ready))\n        member_ready(member);\n", "",
                     ("members[i].is_ready",)),
     "timer_late": ("queue_arm(queue, from_ns);", "queue_arm(queue, from_ns + 1);",

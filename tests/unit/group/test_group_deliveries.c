@@ -93,6 +93,28 @@ Test(group_deliveries, S14_a_timeout_redelivers_with_the_next_attempt_and_an_ext
     group_fixture_fini(&fixture);
 }
 
+Test(group_deliveries, S14_a_shorter_ack_wait_holds_for_what_is_in_flight)
+{
+    struct group_fixture fixture = group_fixture_new(1);
+    struct group_event events[4];
+
+    group_fixture_open(&fixture);
+    struct group_member *member = group_fixture_join(&fixture);
+
+    group_fixture_offer(&fixture, 1);
+    group_fixture_receive(&fixture, member, events, 4);
+    fixture.options.shards = 2;
+    cr_assert_eq(group_update(fixture.group, &fixture.options), ERR_INVALID);
+    fixture.options.shards = 1;
+    fixture.options.ack_wait_ns = NS_PER_S;
+    cr_assert_eq(group_update(fixture.group, &fixture.options), ERR_OK);
+    cr_assert_eq(group_due_ns(fixture.group), fixture.now_ns + NS_PER_S);
+    group_fixture_pass(&fixture, NS_PER_S);
+    cr_assert_eq(group_fixture_receive(&fixture, member, events, 4), 1);
+    cr_assert_eq(events[0].attempt, 1);
+    group_fixture_fini(&fixture);
+}
+
 Test(group_deliveries, S14_row_43_time_that_stands_still_redelivers_nothing)
 {
     struct group_fixture fixture = group_fixture_new(4);

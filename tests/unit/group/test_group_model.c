@@ -1,8 +1,9 @@
 /* test_group_model.c - random schedules of everything that may happen to a consumer group, compared
  * with a naive model: members that join, leave, die, freeze, ack, nack and extend; time; commits
- * that fail; dead letters; trims, seeks, pauses, and restarts from what was committed.
+ * that fail; dead letters; trims, seeks, pauses, other options, and restarts from what was
+ * committed.
  *
- *   test_group_model            4000 schedules, always the same
+ *   test_group_model             2000 schedules, always the same
  *   test_group_model 100000     so many
  *   test_group_model 1 42       schedule 42 once more; a failure prints its number
  *
@@ -28,6 +29,33 @@ static void tick(void)
         group_tick(group, now, 2 + roll(3));
         model_follow(generation);
     }
+}
+
+static void draw_options(void)
+{
+    group_options_default(&options);
+    options.shards = SHARDS;
+    options.max_members = MEMBERS;
+    options.max_sources = SOURCES;
+    options.max_window = 1 + roll(80);
+    options.max_ranges = roll(2) ? 1 + roll(8) : 1000;
+    options.ack_wait_ns = NS_PER_MS + (int64_t)roll(2000000);
+    options.revoke_wait_ns = roll(4) ? (int64_t)(1 + roll(2000000)) : 0;
+    options.retry = (struct retry_policy){.max_attempts = 1 + roll(6),
+                                          .first_ns = 4 + roll(500000),
+                                          .max_ns = 3000000,
+                                          .unrecoverable = roll(4),
+                                          .skipped = roll(2) ? UINT64_C(1) << roll(RETRY_REASONS) : 0};
+    options.commit_events = 1 + roll(20);
+    options.commit_ns = roll(2) ? (int64_t)roll(1000000) : 0;
+    options.seed = splitmix64(&random_state);
+    HOLDS(!group_options_check(&options));
+}
+
+static void change_options(void)
+{
+    draw_options();
+    HOLDS(group_update(group, &options) == ERR_OK);
 }
 
 static void step(void)
@@ -60,6 +88,8 @@ static void step(void)
             restart();
         else if (roll(4) == 0)
             paused ? group_resume(group) : group_pause(group), paused = !paused;
+        else if (roll(8) == 0)
+            change_options();
         break;
     case 9:
     case 10:
@@ -69,27 +99,6 @@ static void step(void)
         member_step((int)roll(MEMBERS));
     }
     model_observe(generation);
-}
-
-static void draw_options(void)
-{
-    group_options_default(&options);
-    options.shards = SHARDS;
-    options.max_members = MEMBERS;
-    options.max_sources = SOURCES;
-    options.max_window = 1 + roll(80);
-    options.max_ranges = roll(2) ? 1 + roll(8) : 1000;
-    options.ack_wait_ns = NS_PER_MS;
-    options.revoke_wait_ns = roll(4) ? (int64_t)(1 + roll(2000000)) : 0;
-    options.retry = (struct retry_policy){.max_attempts = 1 + roll(6),
-                                          .first_ns = 4 + roll(500000),
-                                          .max_ns = 3000000,
-                                          .unrecoverable = roll(4),
-                                          .skipped = roll(2) ? UINT64_C(1) << roll(RETRY_REASONS) : 0};
-    options.commit_events = 1 + roll(20);
-    options.commit_ns = roll(2) ? (int64_t)roll(1000000) : 0;
-    options.seed = splitmix64(&random_state);
-    HOLDS(!group_options_check(&options));
 }
 
 static bool is_finished(void)
