@@ -156,8 +156,8 @@ static bool read_version(struct database *database, int *version_out, struct ref
                   version, STORE_SCHEMA_VERSION);
 }
 
-/* SQLite may say that it has set the mode, though the sync behind it has failed: then it would write
- * without a log. */
+/* SQLite may say that it has set the mode, though the sync behind it has failed: then it would
+ * write without a log. */
 static bool has_log(struct database *database, struct refusal *refusal)
 {
     return database_note_places(database) ||

@@ -84,7 +84,7 @@ struct seen {
     char uuid[64];
 };
 
-static struct seen look(void)
+static struct seen query(void)
 {
     const struct topic_info info = topic_info_of(&restored, topic);
     struct seen seen = {.incarnation = info.incarnation};
@@ -100,7 +100,7 @@ static struct seen look(void)
 
 static void expect_same(const struct seen *before)
 {
-    const struct seen now = look();
+    const struct seen now = query();
 
     cr_assert_eq(now.incarnation, before->incarnation, "an incarnation was seen, and is another one now");
     cr_assert_str_eq(now.uuid, before->uuid);
@@ -114,14 +114,14 @@ static unsigned live(const struct power_plan *plan, uint64_t seed)
     restore();
     power_plan_set(plan);
     if (fixture_open(&restored) == ERR_OK)
-        first = look();
+        first = query();
     const unsigned calls = power_calls();
     fixture_close(&restored);
     power_return(seed);
     fixture_expect_open(&restored);
     if (first.incarnation != 0)
         expect_same(&first);
-    second = look();
+    second = query();
     cr_assert_gt(second.incarnation, latest, "an incarnation is used again");
     latest = second.incarnation;
     cr_assert_eq(append(&restored, topic, 'a', 1, EVENTS + 1, 1), TOPIC_DONE);
