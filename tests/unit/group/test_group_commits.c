@@ -300,6 +300,38 @@ Test(group_commits, a_seek_forgets_all_and_old_acks_are_stale)
     group_fixture_fini(&fixture);
 }
 
+Test(group_commits, a_source_is_closed_with_all_that_it_has)
+{
+    struct group_fixture fixture = group_fixture_new(2);
+    struct group_source *other = NULL;
+    struct group_event events[8];
+    struct member_totals totals;
+    struct group_totals all;
+
+    group_fixture_open(&fixture);
+    cr_assert_eq(group_source_open(fixture.group, 1, NULL, &other), ERR_OK);
+    struct group_member *member = group_fixture_join(&fixture);
+
+    group_fixture_offer(&fixture, 8);
+    cr_assert_eq(group_offer(other, &(struct group_offered){1, 0}, 1, fixture.now_ns), ERR_OK);
+    cr_assert_eq(group_fixture_receive(&fixture, member, events, 4), 4);
+    group_fixture_nack(&fixture, member, events[0].position, (struct group_nack){.verb = NACK_DEAD_LETTER});
+    group_fixture_nack(&fixture, member, events[1].position,
+                       (struct group_nack){.verb = NACK_RETRY_AFTER, .after_ns = NS_PER_S});
+    cr_assert_eq(group_dispatch(member, fixture.now_ns, events, 2), 2, "not sent");
+    group_source_close(fixture.source, fixture.now_ns);
+    group_member_totals(member, &totals);
+    cr_assert(member_totals_hold(&totals) && totals.queued == 0 && totals.returned >= 1);
+    group_totals_of(fixture.group, &all);
+    cr_assert(group_totals_hold(&all) && all.assigned == 1);
+    fixture.source = other;
+    group_fixture_pass(&fixture, 10 * fixture.options.ack_wait_ns);
+    group_fixture_receive(&fixture, member, events, 8);
+    group_fixture_ack(&fixture, member, 1, 1);
+    cr_assert_eq(group_fixture_info(&fixture).floor, 1);
+    group_fixture_fini(&fixture);
+}
+
 Test(group_commits, D9_what_is_passed_over_does_not_hold_the_floor)
 {
     struct group_fixture fixture = group_fixture_new(1);
