@@ -471,7 +471,7 @@ void power_return(uint64_t seed)
         if (images[i].path[0] == '\0')
             continue;
         lose_some(&images[i], &random);
-        snprintf(path, sizeof(path), "%s-shm", images[i].path);
+        snprintf(path, sizeof(path), "%.*s-shm", (int)MAX_PATH_BYTES, images[i].path);
         (void)unlink(path);
         if ((images[i].is_new || images[i].is_removed) && splitmix64(&random) % 2 == 0)
             (void)unlink(images[i].path);
