@@ -690,18 +690,19 @@ class Drain(Batches):
         second = session.receive("begin").batch
         self.daemon.process.terminate()
         kinds = {}
-        for _ in range(2):
+        for _ in range(3):
             message = session.receive()
             kinds[message.WhichOneof("command")] = message
-        self.assertEqual(set(kinds), {"closing", "finish"})
+        self.assertEqual(set(kinds), {"closing", "finish", "abort"}, kinds)
         self.assertEqual(kinds["closing"].closing.reason, "DRAINING")
         self.assertEqual(kinds["finish"].finish.batch, batch)
         with self.assertFault(Code.UNAVAILABLE, "PROCESSOR_STOPPED"):
             waiting.result()
         session.saved(batch)
         self.assertEqual(started.result().data, b"saved")
+        self.assertEqual(kinds["abort"].abort.batch, second)
+        self.assertEqual(kinds["abort"].abort.reason, "NOTHING_TO_SAVE")
         session.loaded(second)
-        self.assertEqual(session.receive("abort").reason, "NOTHING_TO_SAVE")
         session.aborted(second)
         self.assertEqual(session.wait_end(), "UNAVAILABLE")
         self.assertEqual(session.fault.reason, "DRAINING")
