@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """Consumers of stored topics: where they begin (S13), that they keep up and fall behind, and how they
 end."""
+import threading
 import time
 
 import grpc
 
 from harness.case import main
-from harness.client import EVERYTHING, Consumer, connect, event, subscribe_request
+from harness.client import EVERYTHING, Consumer, connect, event, number_of, subscribe_request
 from harness.daemon import PATIENCE, eventually
 from harness.protos import v1
 from harness.topics import TopicsCase
@@ -154,6 +155,59 @@ class Reading(TopicsCase):
             self.assertEqual(sum(count for _, count, _ in lost), 2)
             self.assertEqual({(reason, unknown) for reason, _, unknown in lost},
                              {(v1.LOSS_REASON_EXPIRED, False)})
+
+    @staticmethod
+    def numbers_of(consumer, epoch):
+        return [number_of(each.data) for _, at, _, each in consumer.received.events if at == epoch]
+
+    def test_S25_a_topic_is_made_and_deleted_while_its_name_is_published(self):
+        # Each event reaches a consumer once: live before, through the topic, and live again. What a
+        # deletion overtakes is reported to it; what the store accepted behind one is counted.
+        consumer = self.consumer(EVERYTHING, overflow=v1.OVERFLOW_BLOCK)
+        channel, sent, stopping = self.channel(), [0], threading.Event()
+
+        def publish():
+            stub = v1.stub("Publisher", channel)
+            while not stopping.is_set():
+                request = v1.PublishRequest(
+                    producer="web", confirm=v1.CONFIRM_RECEIVED,
+                    events=[event(sent[0] + 1, topic="busy"), event(sent[0] + 2, topic="busy")])
+                stub.Publish(request, timeout=PATIENCE)
+                sent[0] += 2
+
+        thread = threading.Thread(target=publish, daemon=True)
+        thread.start()
+        epochs = []
+        for _ in range(3):
+            before = sent[0]
+            eventually(lambda: sent[0] > before + 20, "live events")
+            epochs.append(self.create("busy").epoch)
+            eventually(lambda: self.topic("busy").next_sequence > 20, "stored events")
+            late = self.consumer([v1.Selector(producer="@busy")], start=v1.Start(earliest={}))
+            late.wait_events(20)
+            eventually(lambda: len(self.numbers_of(consumer, epochs[-1])) >= 20, "they are delivered")
+            first = self.numbers_of(consumer, epochs[-1])[:20]
+            self.assertEqual(late.received.numbers("@busy")[:20], first)
+            self.delete("busy")
+            late.wait(lambda: ("@busy", v1.PRODUCER_STATE_REMOVED) in states_of(late), "its end")
+        stopping.set()
+        thread.join(PATIENCE)
+        self.assertFalse(thread.is_alive())
+        received = consumer.received
+
+        def all_there():
+            unstored = self.daemon.counters()["events.accepted_lost"]
+            return received.delivered + sum(each.count for each in received.lost) + unstored == sent[0]
+
+        eventually(all_there, "all events are delivered or reported")
+        self.assertLessEqual({(each.source, each.reason) for each in received.lost},
+                             {("@busy", v1.LOSS_REASON_TRIMMED)})
+        numbers = [number_of(each.data) for *_, each in received.events]
+        self.assertEqual(len(set(numbers)), len(numbers), "no event comes twice")
+        for epoch in epochs:
+            sequences = [sequence for source, at, sequence, _ in consumer.received.events if at == epoch]
+            self.assertEqual(sequences, list(range(1, len(sequences) + 1)))
+        self.assertEqual(len(set(epochs)), 3)
 
     def test_a_topic_that_is_deleted_ends_for_its_consumers(self):
         self.publish(1, 3)
