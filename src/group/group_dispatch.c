@@ -64,8 +64,10 @@ static bool dispatch_turn(struct dispatching *dispatching, struct shard_queue *q
         }
         dispatch_first(dispatching, queue, first);
     }
+    /* The next turn is another queue's. What comes first now may have to wait. */
     list_remove(&queue->in_ready);
     list_append(&dispatching->member->ready, &queue->in_ready);
+    queue_refresh(queue, dispatching->now_ns);
     return true;
 }
 

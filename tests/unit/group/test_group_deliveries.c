@@ -158,6 +158,28 @@ Test(group_deliveries, S14_a_retry_holds_back_its_shard_and_no_other)
     group_fixture_fini(&fixture);
 }
 
+Test(group_deliveries, S14_the_next_attempt_is_due_also_behind_one_that_has_just_gone)
+{
+    struct group_fixture fixture = group_fixture_new(1);
+    const struct group_nack now = {.verb = NACK_RETRY_AFTER};
+    const struct group_nack later = {.verb = NACK_RETRY_AFTER, .after_ns = NS_PER_S};
+    struct group_event events[4];
+
+    group_fixture_open(&fixture);
+    struct group_member *member = group_fixture_join(&fixture);
+
+    group_fixture_offer(&fixture, 2);
+    group_fixture_receive(&fixture, member, events, 4);
+    group_fixture_nack(&fixture, member, 1, now);
+    group_fixture_nack(&fixture, member, 2, later);
+    group_fixture_pass(&fixture, 0);
+    cr_assert_eq(group_fixture_receive(&fixture, member, events, 1), 1);
+    cr_assert_leq(group_due_ns(fixture.group), fixture.now_ns + NS_PER_S);
+    group_fixture_pass(&fixture, NS_PER_S);
+    cr_assert_eq(group_next_ready(fixture.group), member);
+    group_fixture_fini(&fixture);
+}
+
 Test(group_deliveries, S14_skip_settles_and_a_dead_letter_waits_for_its_commit)
 {
     struct group_fixture fixture = group_fixture_new(1);
