@@ -1,9 +1,7 @@
 /* test_kill_points.c - the process is killed (SIGKILL) in each call that changes a file of the
  * store, while it opens, migrates, appends, trims, checkpoints, deletes and closes: row_2, row_8.
  * Afterwards all that was confirmed is there, once, and the store goes on.
- *
- *   test_kill_points                   at most 40 calls of each phase, spread over all of them
- *   KILL_POINTS=100000 test_kill_points   each call of each step
+ * At most MAX_KILLS calls of each step, spread over all of them.
  *
  * A child works. It shares with the test what was confirmed. */
 #include <criterion/criterion.h>
@@ -21,7 +19,8 @@
 
 #define KEPT_BY_FEW 60u
 #define EVENTS 10u
-#define LARGE 15000u /* bytes of an event */
+#define LARGE 15000u  /* bytes of an event */
+#define MAX_KILLS 40u /* in a step */
 #define NOT_REACHED 7
 #define BROKEN 8
 
@@ -307,13 +306,6 @@ static void forget_folder(void)
     *known = (struct known){.calls = 0};
 }
 
-static unsigned max_kills(void)
-{
-    const char *text = getenv("KILL_POINTS");
-
-    return text ? (unsigned)strtoul(text, NULL, 10) : 40;
-}
-
 /* Kills in calls of a phase, evenly over all of them. `prepare` is called before each life. */
 static unsigned kill_in(enum phase phase, void (*prepare)(void))
 {
@@ -322,7 +314,7 @@ static unsigned kill_in(enum phase phase, void (*prepare)(void))
     forget_folder();
     prepare();
     cr_assert_not(child_is_killed(phase, 0));
-    const unsigned calls = known->calls, apart = MAX_OF(calls / max_kills(), 1u);
+    const unsigned calls = known->calls, apart = MAX_OF(calls / MAX_KILLS, 1u);
     cr_assert_gt(calls, 3u, "%s changes files", phase_names[phase]);
     check();
     for (unsigned n = 1; n <= calls; n += apart) {
