@@ -456,9 +456,9 @@ class Refused(WithStateDir):
         self.made()
         self.sql("PRAGMA application_id=1")
         self.refused_start("store.db", "application_id is 0x00000001")
-        self.sql("PRAGMA application_id=0x74726962", "PRAGMA user_version=6")
-        self.refused_start("store.db", "user_version is 6")
-        self.sql("PRAGMA user_version=5")
+        self.sql("PRAGMA application_id=0x74726962", "PRAGMA user_version=7")
+        self.refused_start("store.db", "user_version is 7")
+        self.sql("PRAGMA user_version=6")
         self.start()
         self.assertEqual(self.endpoints().keys(), {"a"})
         self.daemon.stop()
@@ -466,6 +466,7 @@ class Refused(WithStateDir):
     def test_an_earlier_version_is_brought_to_the_present_form(self):
         self.made()
         self.sql("DROP TABLE topic", "DROP TABLE publisher", "DROP TABLE due", "DROP TABLE ids",
+                 "DROP TABLE consumer_group", "DROP TABLE cursor",
                  "DELETE FROM meta WHERE key IN ('topic_id', 'id_key')",
                  "UPDATE meta SET value = '1' WHERE key = 'schema'", "PRAGMA user_version=1")
         for _ in range(2):

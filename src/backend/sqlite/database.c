@@ -45,6 +45,18 @@ static const char *const statement_texts[DB_STATEMENT_COUNT] = {
                    " ORDER BY at, id LIMIT ?2",
     [DB_DUE_OF_TOPIC] = "SELECT id, length(data) FROM due WHERE topic = ?1 LIMIT 1",
     [DB_DUE_REMOVE] = "DELETE FROM due WHERE id = ?1",
+    [DB_GROUP_PUT] = "INSERT INTO consumer_group(id, name, settings, created, hash)"
+                     " VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(id) DO UPDATE SET settings = ?3, hash = ?5",
+    [DB_GROUP_REMOVE] = "DELETE FROM consumer_group WHERE id = ?1",
+    [DB_CURSOR_FIND] = "SELECT 1 FROM cursor WHERE group_id = ?1 AND topic = ?2",
+    [DB_CURSOR_UPDATE] = "UPDATE cursor SET incarnation = ?3, end_seq = ?4, data = ?5, counts = ?6,"
+                         " hash = ?7 WHERE group_id = ?1 AND topic = ?2",
+    [DB_CURSOR_INSERT] = "INSERT INTO cursor(group_id, topic, incarnation, end_seq, data, counts, hash)"
+                         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [DB_CURSORS_OF_TOPIC] = "DELETE FROM cursor WHERE rowid IN"
+                            " (SELECT rowid FROM cursor WHERE topic = ?1 LIMIT ?2)",
+    [DB_CURSORS_OF_GROUP] = "DELETE FROM cursor WHERE rowid IN"
+                            " (SELECT rowid FROM cursor WHERE group_id = ?1 LIMIT ?2)",
 };
 
 /* ---- failures ---- */

@@ -19,7 +19,7 @@
 /* "trib": tells this file from any other SQLite database. */
 #define STORE_APPLICATION_ID 0x74726962
 /* A store with a later schema is refused. */
-#define STORE_SCHEMA_VERSION 5
+#define STORE_SCHEMA_VERSION 6
 #define STORE_UUID_CAPACITY 33 /* 32 hex digits and the NUL */
 
 /* How long another program may have the database locked: an operator with a shell. */

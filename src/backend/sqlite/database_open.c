@@ -216,11 +216,15 @@ static bool run_check(struct database *database, const char *sql, struct refusal
  * write. A kill alone harms nothing: the kernel has every write, and keeps it. */
 static bool check_pages(struct database *database, int version, bool has_failed, struct refusal *refusal)
 {
-    static const char *const checks[] = {
-        "PRAGMA integrity_check('meta')",  "PRAGMA integrity_check('record')",
-        "PRAGMA integrity_check('topic')", "PRAGMA integrity_check('publisher')",
-        "PRAGMA integrity_check('due')",   "PRAGMA integrity_check('ids')"};
-    const size_t count = version < 2 ? 2 : version < 3 ? 4 : ARRAY_LEN(checks);
+    static const char *const checks[] = {"PRAGMA integrity_check('meta')",
+                                         "PRAGMA integrity_check('record')",
+                                         "PRAGMA integrity_check('topic')",
+                                         "PRAGMA integrity_check('publisher')",
+                                         "PRAGMA integrity_check('due')",
+                                         "PRAGMA integrity_check('ids')",
+                                         "PRAGMA integrity_check('consumer_group')",
+                                         "PRAGMA integrity_check('cursor')"};
+    const size_t count = version < 2 ? 2 : version < 3 ? 4 : version < 6 ? 6 : ARRAY_LEN(checks);
 
     for (size_t i = 0; i < count; i++)
         if (!run_check(database, checks[i], refusal))

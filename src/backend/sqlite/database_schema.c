@@ -2,8 +2,8 @@
  *
  * `meta` has: uuid, schema (as user_version), mark ("clean" or "open"), boot (of the machine when
  * the store was opened), created, opened and closed (nanoseconds since 1970), topic_id (the latest
- * that was given to a topic), id_key, copied (in a copy that was not opened yet), full (the latest
- * attempt to write to a full disk).
+ * number that was given to a topic or a group), id_key, copied (in a copy that was not opened yet),
+ * full (the latest attempt to write to a full disk).
  *
  * `record` has small things with a name, of a few kinds: "endpoint". `hash` covers all of a row's
  * other columns, since SQLite does not notice a bit that has changed on the disk.
@@ -12,7 +12,8 @@
  * `end_bytes` and `last_ns` count where the log is empty. `lineage` is for earlier incarnations.
  * `log_ID` is the log of a topic: see topic_log.h. `publisher` has the latest number of each
  * publisher. `due` has events that are not due yet (due_table.h), `ids` the ids of the latest
- * events of a topic (id_table.h). All rows have a hash.
+ * events of a topic (id_table.h). `consumer_group` has the groups, `cursor` how far each is in a
+ * topic (group_table.h). All rows have a hash.
  *
  * Version 5 brings no table. It has rows of logs that earlier versions of this program take
  * for damaged ones (row.h, version 2). */
@@ -44,6 +45,12 @@ const struct store_table store_schema[] = {
     {3, "CREATE TABLE ids(topic INTEGER NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL,"
         " hash INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY(topic, number)) STRICT, WITHOUT ROWID"},
     {4, "CREATE INDEX publisher_used ON publisher(used)"},
+    {6, "CREATE TABLE consumer_group(id INTEGER PRIMARY KEY NOT NULL, name BLOB UNIQUE NOT NULL,"
+        " settings BLOB NOT NULL, created INTEGER NOT NULL, hash INTEGER NOT NULL) STRICT"},
+    {6, "CREATE TABLE cursor(group_id INTEGER NOT NULL, topic INTEGER NOT NULL,"
+        " incarnation INTEGER NOT NULL, end_seq INTEGER NOT NULL, data BLOB NOT NULL,"
+        " counts BLOB NOT NULL, hash INTEGER NOT NULL, PRIMARY KEY(group_id, topic)) STRICT"},
+    {6, "CREATE INDEX cursor_topic ON cursor(topic)"},
 };
 const unsigned store_schema_count = ARRAY_LEN(store_schema);
 

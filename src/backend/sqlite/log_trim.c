@@ -5,6 +5,7 @@
 
 #include "backend/sqlite/columns.h"
 #include "backend/sqlite/due_table.h"
+#include "backend/sqlite/group_table.h"
 #include "backend/sqlite/id_table.h"
 #include "backend/sqlite/publisher_table.h"
 #include "backend/sqlite/store_internal.h"
@@ -134,6 +135,9 @@ static enum db_result drop_others(struct store *store, uint64_t topic)
     if (result == DB_OK)
         result = ids_remove(&store->database, topic, log->trim_left, &removed);
     log->trim_left -= MIN_OF(removed, log->trim_left);
+    if (result == DB_OK)
+        result = cursors_remove(store, topic, log->trim_left, &removed);
+    log->trim_left -= MIN_OF(removed, log->trim_left);
     return result;
 }
 
@@ -190,6 +194,8 @@ enum db_result log_tidy(struct store *store)
     enum db_result result = trim_old_rows(store);
     if (result == DB_OK && deleted && log->trim_left > 0)
         result = drop_rows(store, container_of(deleted, struct stored_topic, node));
+    if (result == DB_OK)
+        result = groups_tidy(store);
     if (result == DB_OK)
         result = expire_publishers(store);
     log->due_ns = MIN_OF(log->due_ns, log->publishers_due_ns);

@@ -4,6 +4,7 @@
 
 #include "backend/sqlite/database_schema.h"
 #include "backend/sqlite/due_table.h"
+#include "backend/sqlite/group_table.h"
 #include "backend/sqlite/store_internal.h"
 #include "base/log.h"
 
@@ -67,7 +68,7 @@ enum db_result store_note(struct store *store, enum db_result result)
 /* Under the lock. */
 static bool is_writable(const struct store *store)
 {
-    return store->append_refused && !store->appends_wait &&
+    return (store->append_refused || store->save_refused) && !store->appends_wait &&
            store->uncommitted_bytes <= MAX_UNCOMMITTED_BYTES / 2 &&
            store->uncommitted_events <= MAX_UNCOMMITTED_EVENTS / 2;
 }
@@ -75,11 +76,14 @@ static bool is_writable(const struct store *store)
 void store_be_writable(struct store *store)
 {
     pthread_mutex_lock(&store->lock);
-    const bool calls = is_writable(store);
+    const bool calls = is_writable(store), for_append = calls && store->append_refused,
+               for_save = calls && store->save_refused;
     if (calls)
-        store->append_refused = false;
+        store->append_refused = store->save_refused = false;
     pthread_mutex_unlock(&store->lock);
-    if (calls && store->writable)
+    if (for_save && store->save_writable)
+        store->save_writable(store->save_writable_ctx);
+    if (for_append && store->writable)
         store->writable(store->writable_ctx);
 }
 
@@ -152,22 +156,25 @@ static enum db_result run(struct store *store, struct list *batch, bool *committ
     if (result != DB_OK && database_rollback(database) == DB_FAILED)
         result = DB_FAILED;
     pthread_mutex_lock(&store->lock);
-    if (result == DB_OK)
+    if (result == DB_OK) {
         log_committed(store);
-    else
+        groups_keep(store);
+    } else {
         log_rolled_back(store);
+        groups_undo(store);
+    }
     pthread_mutex_unlock(&store->lock);
     return store_note(store, result);
 }
 
-/* While the disk is full: at once, without a transaction. */
+/* While the disk is full: appends and saves, at once, without a transaction. */
 static void refuse_appends(struct store *store, struct list *batch)
 {
     struct list refused;
 
     list_init(&refused);
     list_each(node, safe, batch) {
-        if (container_of(node, struct topic_work, in_queue)->kind != &append_work)
+        if (container_of(node, struct topic_work, in_queue)->events == 0)
             continue;
         list_remove(node);
         list_append(&refused, node);

@@ -9,6 +9,7 @@
 #include "backend/sqlite/database.h"
 #include "backend/sqlite/readers.h"
 #include "backend/sqlite/store.h"
+#include "backend/sqlite/stored_group.h"
 #include "backend/sqlite/topic_log.h"
 #include "loop/loop.h"
 
@@ -31,7 +32,8 @@ struct store {
 
     /* The thread that opens it; then the store's thread. */
     struct database database;
-    struct topic_log log; /* what others may read of it stands in topic_log.h */
+    struct topic_log log;      /* what others may read of it stands in topic_log.h */
+    struct group_table groups; /* the same: stored_group.h */
     struct ballast ballast;
     bool has_space;    /* what is free is enough for appends */
     bool is_low;       /* little of the disk is free */
@@ -50,6 +52,7 @@ struct store {
     size_t uncommitted_bytes;            /* of appends that wait or are being committed */
     uint32_t uncommitted_events;
     bool append_refused; /* writable() follows */
+    bool save_refused;   /* save_writable() follows */
     bool appends_wait;   /* for the log of the database */
     struct store_health health;
     struct store_sizes sizes;
@@ -59,6 +62,8 @@ struct store {
     bool closing, ended;
     void (*writable)(void *ctx);
     void *writable_ctx;
+    void (*save_writable)(void *ctx);
+    void *save_writable_ctx;
     void (*appeared)(void *arg, const struct topic_appeared *appeared);
     void *appeared_arg;
 
@@ -79,6 +84,12 @@ extern const struct work_kind record_work;
 
 /* store_topics.c. What a transaction that failed is to its work. */
 enum topic_outcome topic_outcome_of(enum db_result result, bool committed);
+/* Sets the work of an append: its size. */
+void store_measure(struct topic_append *append);
+/* Any thread. Lets work that counts as events wait. ERR_FULL: *refused_out is set. ERR_CLOSED. */
+MUST_CHECK enum err store_accept(struct store *store, struct topic_work *work, bool *refused_out);
+/* Any thread. Lets a change wait. False: the store is closing. */
+MUST_CHECK bool store_accept_change(struct store *store, struct topic_work *work);
 
 /* store_thread.c. `ctx` is the store. */
 void *store_thread(void *ctx);

@@ -5,6 +5,8 @@
 
 #include "backend/sqlite/record_table.h"
 #include "backend/sqlite/store_internal.h"
+#include "backend/sqlite/group_table.h"
+#include "backend/sqlite/store_groups.h"
 #include "backend/sqlite/topic_lineage.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -66,6 +68,7 @@ static struct store *store_new(struct loop *loop, const struct store_params *par
     CHECK(pthread_mutex_init(&store->lock, NULL) == 0);
     cond_init(&store->changed);
     log_init(&store->log);
+    groups_init(&store->groups);
     readers_init(&store->readers, store->database.path);
     return store;
 }
@@ -96,9 +99,11 @@ enum err store_open(struct loop *loop, const struct store_params *params, struct
     if (!is_ours || !backup_remove_files(&store->dir, refusal) ||
         !database_open(&store->database, &store->dir, refusal) ||
         !log_open(&store->database, &store->log, refusal) ||
+        !groups_open(&store->database, &store->groups, &store->log, refusal) ||
         !lineage_renew(&store->database, &store->log, refusal) ||
         !database_mark_open(&store->database, refusal) || !start(store, refusal)) {
         log_fini(&store->log);
+        groups_fini(&store->groups);
         (void)database_close(&store->database, false);
         store_free(store);
         return ERR_INVALID;
@@ -140,6 +145,17 @@ enum err store_read(struct store *store, const char *kind,
     refusal->text[0] = '\0';
     borrow_connection(store);
     const bool is_ok = record_each(&store->database, kind, each, ctx, refusal);
+    return_connection(store);
+    return is_ok ? ERR_OK : ERR_INVALID;
+}
+
+enum err store_read_cursors(struct store *store,
+                            bool (*each)(void *ctx, const struct group_cursor_info *info), void *ctx,
+                            struct refusal *refusal)
+{
+    refusal->text[0] = '\0';
+    borrow_connection(store);
+    const bool is_ok = cursors_each(store, each, ctx, refusal);
     return_connection(store);
     return is_ok ? ERR_OK : ERR_INVALID;
 }

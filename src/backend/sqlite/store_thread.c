@@ -1,5 +1,6 @@
 /* store_thread.c - the store's thread: it commits what waits, and checkpoints when nothing does. */
 #include "backend/sqlite/checkpoint.h"
+#include "backend/sqlite/group_table.h"
 #include "backend/sqlite/store_internal.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -78,6 +79,7 @@ static void close_database(struct store *store)
     backup_abort(store);
     readers_stop(&store->readers);
     log_fini(&store->log);
+    groups_fini(&store->groups);
     /* what stands in a log that has no name any more is brought into the file */
     const bool is_clean = database_close(&store->database, !failed_before || store->database.is_displaced);
 

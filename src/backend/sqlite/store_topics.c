@@ -18,7 +18,7 @@ enum topic_outcome topic_outcome_of(enum db_result result, bool committed)
     return committed ? TOPIC_UNKNOWN : TOPIC_FAILED;
 }
 
-static void measure(struct topic_append *append)
+void store_measure(struct topic_append *append)
 {
     size_t bytes = sizeof(*append);
     uint64_t events = 0;
@@ -34,51 +34,57 @@ static void measure(struct topic_append *append)
 }
 
 /* Under the lock. The first one is always accepted, however large it is. */
-static enum err accept(struct store *store, struct topic_append *append)
+static enum err accept(struct store *store, struct topic_work *work, bool *refused_out)
 {
-    const struct topic_work *work = &append->work;
-
     if (store->closing)
         return ERR_CLOSED;
     if (store->appends_wait || (store->uncommitted_events > 0 &&
                                 (store->uncommitted_bytes + work->bytes > MAX_UNCOMMITTED_BYTES ||
                                  store->uncommitted_events + work->events > MAX_UNCOMMITTED_EVENTS))) {
-        store->append_refused = true;
+        *refused_out = true;
         return ERR_FULL;
     }
     store->uncommitted_bytes += work->bytes;
     store->uncommitted_events += work->events;
     const bool was_empty = list_empty(&store->waiting);
-    list_append(&store->waiting, &append->work.in_queue);
+    list_append(&store->waiting, &work->in_queue);
     if (was_empty)
         pthread_cond_signal(&store->changed);
     return ERR_OK;
+}
+
+enum err store_accept(struct store *store, struct topic_work *work, bool *refused_out)
+{
+    pthread_mutex_lock(&store->lock);
+    const enum err err = accept(store, work, refused_out);
+    pthread_mutex_unlock(&store->lock);
+    return err;
 }
 
 static enum err append_events(void *ctx, struct topic_append *append)
 {
     struct store *store = ctx;
 
-    measure(append);
+    store_measure(append);
+    return store_accept(store, &append->work, &store->append_refused);
+}
+
+bool store_accept_change(struct store *store, struct topic_work *work)
+{
     pthread_mutex_lock(&store->lock);
-    const enum err err = accept(store, append);
+    const bool is_closed = store->closing;
+    if (!is_closed) {
+        list_append(&store->waiting, &work->in_queue);
+        pthread_cond_signal(&store->changed);
+    }
     pthread_mutex_unlock(&store->lock);
-    return err;
+    return !is_closed;
 }
 
 static void change(void *ctx, struct topic_change *change)
 {
-    struct store *store = ctx;
-
     change->work = (struct topic_work){.kind = &change_work, .bytes = sizeof(*change) + change->name.size};
-    pthread_mutex_lock(&store->lock);
-    const bool is_closed = store->closing;
-    if (!is_closed) {
-        list_append(&store->waiting, &change->work.in_queue);
-        pthread_cond_signal(&store->changed);
-    }
-    pthread_mutex_unlock(&store->lock);
-    if (!is_closed)
+    if (store_accept_change(ctx, &change->work))
         return;
     change->outcome = TOPIC_CLOSED;
     change->done(change);

@@ -26,6 +26,17 @@ MUTANTS = {
                          ("is not as version",)),
     "restore_in_two": ("\"DELETE FROM meta WHERE key = '\" META_COPIED",
                        "\"COMMIT; BEGIN; DELETE FROM meta WHERE key = '\" META_COPIED", ("one lineage",)),
+    "save_in_two": ("    for (uint32_t i = 0; i < save->cursor_count && result == DB_OK; i++) {\n",
+                    "    if (result == DB_OK && save->dead) {\n"
+                    "        result = log_flush(store, log_find(&store->log, "
+                    "save->dead->parts[0].topic));\n"
+                    "        if (result == DB_OK)\n"
+                    "            result = database_run(&store->database, \"COMMIT; BEGIN\", \"commit\");\n"
+                    "    }\n"
+                    "    for (uint32_t i = 0; i < save->cursor_count && result == DB_OK; i++) {\n",
+                    (" dead letters, and the cursor has ", "dead letter ")),
+    "cursor_lost": ("    return write_cursor(&store->database, DB_CURSOR_INSERT, numbers, cursor);",
+                    "    return DB_OK;", (" was confirmed, and the cursor has ",)),
     "hash_off": ("return XXH3_64bits_withSeed(row->data.data, row->data.size, ",
                  "return XXH3_64bits_withSeed(row->data.data, 0, ", ("other events are there",)),
     "due_not_removed": ("    bind_number(statement, 1, due->row);\n    return database_step(",

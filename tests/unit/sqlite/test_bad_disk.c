@@ -93,7 +93,7 @@ static void expect_full(void)
 Test(bad_disk, a_full_disk_is_not_final_and_loses_nothing)
 {
     fixture_expect_open(&fixture);
-    power_plan_change(&(struct power_plan){.free_bytes = 300000});
+    power_plan_change(&(struct power_plan){.free_bytes = 341000});
     expect_full();
 }
 
@@ -101,7 +101,7 @@ Test(bad_disk, a_full_disk_is_not_final_and_loses_nothing)
 Test(bad_disk, a_full_quota_is_not_final_either)
 {
     fixture_expect_open(&fixture);
-    power_plan_change(&(struct power_plan){.free_bytes = 300000, .write_errno = EDQUOT});
+    power_plan_change(&(struct power_plan){.free_bytes = 341000, .write_errno = EDQUOT});
     expect_full();
 }
 

@@ -365,7 +365,8 @@ static void make_old(void)
         cr_assert_not(child_is_killed(APPENDS, 0));
         check();
     }
-    fixture_sql(&fixture, "DROP TABLE due; DROP TABLE ids; DROP INDEX publisher_used;"
+    fixture_sql(&fixture, "DROP TABLE consumer_group; DROP TABLE cursor; DROP TABLE due; DROP TABLE ids; "
+                          "DROP INDEX publisher_used;"
                           "DELETE FROM meta WHERE key = 'id_key';"
                           "UPDATE meta SET value = '2' WHERE key = 'schema'; PRAGMA user_version = 2");
 }

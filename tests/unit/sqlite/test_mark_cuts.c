@@ -185,7 +185,7 @@ Test(mark_cuts, a_sync_that_fails_loses_nothing_and_doubles_nothing)
 
 static struct power_plan full_disk(void)
 {
-    return (struct power_plan){.free_bytes = 130000 + roll(400000),
+    return (struct power_plan){.free_bytes = 171000 + roll(400000),
                                .off_at = roll(2) == 0 ? 1 + roll(250) : 0};
 }
 

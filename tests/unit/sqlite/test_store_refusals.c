@@ -153,11 +153,11 @@ Test(store_refusals, another_programs_database_and_a_later_version)
     make_store();
     fixture_sql(&fixture, "PRAGMA journal_mode=DELETE; PRAGMA application_id=17");
     expect_refusal("store.db", "belongs to another program: its application_id is 0x00000011");
-    fixture_sql(&fixture, "PRAGMA application_id=0x74726962; PRAGMA user_version=6");
-    expect_refusal("store.db", "its user_version is 6, and this one knows 5");
+    fixture_sql(&fixture, "PRAGMA application_id=0x74726962; PRAGMA user_version=7");
+    expect_refusal("store.db", "its user_version is 7, and this one knows 6");
     fixture_sql(&fixture, "PRAGMA user_version=0");
-    expect_refusal("store.db", "'PRAGMA user_version' is 0, and not 1 to 5");
-    fixture_sql(&fixture, "PRAGMA user_version=5");
+    expect_refusal("store.db", "'PRAGMA user_version' is 0, and not 1 to 6");
+    fixture_sql(&fixture, "PRAGMA user_version=6");
     fixture_expect_open(&fixture);
     cr_assert_str_eq(fixture_records(&fixture), "a=1");
 }
@@ -166,12 +166,12 @@ Test(store_refusals, tables_that_are_not_ours)
 {
     make_store();
     fixture_sql(&fixture, "CREATE TABLE notes(text)");
-    expect_refusal("store.db", "'notes' is not as version 5 of the store has it");
+    expect_refusal("store.db", "'notes' is not as version 6 of the store has it");
     fixture_sql(&fixture,
                 "DROP TABLE notes; CREATE TRIGGER t AFTER INSERT ON record BEGIN DELETE FROM record; END");
-    expect_refusal("store.db", "'t' is not as version 5");
+    expect_refusal("store.db", "'t' is not as version 6");
     fixture_sql(&fixture, "DROP TRIGGER t; ALTER TABLE record ADD COLUMN more ANY");
-    expect_refusal("store.db", "'record' is not as version 5");
+    expect_refusal("store.db", "'record' is not as version 6");
 }
 
 Test(store_refusals, a_table_that_is_missing_and_meta_that_is_not_ours)
@@ -182,7 +182,7 @@ Test(store_refusals, a_table_that_is_missing_and_meta_that_is_not_ours)
     fixture_sql(&fixture, "INSERT INTO meta VALUES('uuid', 'x')");
     expect_refusal("store.db", "holds what no tributaryd writes");
     fixture_sql(&fixture, "DROP TABLE record");
-    expect_refusal("store.db", "8 of 9 tables");
+    expect_refusal("store.db", "11 of 12 tables");
 }
 
 Test(store_refusals, a_record_whose_hash_is_wrong)

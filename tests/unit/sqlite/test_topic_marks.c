@@ -208,14 +208,15 @@ Test(marks, rows_of_a_store_of_version_4_may_have_events_that_expire)
     marked_add_expiring(&batch, "a", 0, clock_wall_ns() + HOUR_NS);
     cr_assert_eq(marked_append(&fixture, &batch), TOPIC_DONE);
     fixture_close(&fixture);
-    fixture_sql(&fixture, "UPDATE meta SET value = '4' WHERE key = 'schema'; PRAGMA user_version = 4");
+    fixture_sql(&fixture, "DROP TABLE consumer_group; DROP TABLE cursor;"
+                          "UPDATE meta SET value = '4' WHERE key = 'schema'; PRAGMA user_version = 4");
     fixture_expect_open(&fixture);
     cr_assert_eq(marked_one(&fixture, topic, &batch, "b", NULL, 0), TOPIC_DONE);
     fixture_reopen(&fixture);
     cr_assert_str_eq(marked_text(&fixture, topic), "a b");
     cr_assert_str_eq(expiring_text(&fixture, topic), "e-");
     fixture_close(&fixture);
-    fixture_sql(&fixture, "CREATE TEMP TABLE t(n CHECK(n = 5));"
+    fixture_sql(&fixture, "CREATE TEMP TABLE t(n CHECK(n = 6));"
                           "INSERT INTO t SELECT user_version FROM pragma_user_version");
 }
 
@@ -384,7 +385,8 @@ Test(marks, a_store_of_version_2_keeps_its_topics)
 
     cr_assert_eq(append(&fixture, topic, 'a', 1, 1, 50), TOPIC_DONE);
     fixture_close(&fixture);
-    fixture_sql(&fixture, "DROP TABLE due; DROP TABLE ids; DROP INDEX publisher_used;"
+    fixture_sql(&fixture, "DROP TABLE consumer_group; DROP TABLE cursor; DROP TABLE due; DROP TABLE ids; "
+                          "DROP INDEX publisher_used;"
                           "DELETE FROM meta WHERE key = 'id_key';"
                           "UPDATE meta SET value = '2' WHERE key = 'schema'; PRAGMA user_version = 2");
     fixture_expect_open(&fixture);

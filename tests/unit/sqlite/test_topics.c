@@ -414,6 +414,7 @@ static void back_to_version_1(void)
 {
     fixture_close(&fixture);
     fixture_sql(&fixture, "DROP TABLE topic; DROP TABLE publisher; DROP TABLE due; DROP TABLE ids;"
+                          "DROP TABLE consumer_group; DROP TABLE cursor;"
                           "DELETE FROM meta WHERE key IN ('topic_id', 'id_key');"
                           "UPDATE meta SET value = '1' WHERE key = 'schema'; PRAGMA user_version = 1");
 }
