@@ -1,5 +1,7 @@
 /* test_groups.c - groups, their cursors, and dead letters in the same transaction. */
 #include <criterion/criterion.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -135,6 +137,59 @@ Test(groups, dead_letters_are_appended_with_the_cursor)
     fixture_reopen(&fixture);
     cr_assert_str_eq(topic_text(&fixture, dead), "d3-4");
     cr_assert_str_eq(cursors_text(&fixture), "a:5=four(7)");
+}
+
+/* ---- too much that waits ---- */
+
+#define MAX_SAVES 400u
+
+static atomic_uint answers, announcements;
+
+static void on_saved(struct group_save *save)
+{
+    cr_expect_eq(save->outcome, TOPIC_DONE);
+    atomic_fetch_add(&answers, 1u);
+}
+
+static void on_writable(void *ctx)
+{
+    (void)ctx;
+    atomic_fetch_add(&announcements, 1u);
+}
+
+static void wait_until(const atomic_uint *number, unsigned count)
+{
+    while (atomic_load(number) < count)
+        (void)sched_yield();
+}
+
+/* Its suite has a time limit. */
+Test(groups, too_much_that_waits_is_refused_and_announced)
+{
+    static uint8_t large[MAX_CURSOR_BYTES];
+    static struct group_save saves[MAX_SAVES];
+    const uint64_t topic = make_topic(&fixture, "orders"), a = make_group(&fixture, "a");
+    const struct group_port port = store_groups(fixture.store, on_writable, NULL);
+    struct group_cursor cursor = cursor_of("a", a, topic, 1, "");
+    enum err err = ERR_OK;
+    unsigned count = 0;
+
+    cursor.cursor = (struct bytes){large, sizeof(large)};
+    power_plan_change(&(struct power_plan){.block_sync = true});
+    while (err == ERR_OK && count < MAX_SAVES) {
+        saves[count] = (struct group_save){.cursors = &cursor, .cursor_count = 1, .done = on_saved};
+        err = port.save(port.ctx, &saves[count]);
+        count += err == ERR_OK;
+    }
+    cr_assert_eq(err, ERR_FULL, "%u wait", count);
+    cr_assert_geq(count, (unsigned)(MAX_UNCOMMITTED_BYTES / (2 * sizeof(large))));
+    cr_assert_eq(atomic_load(&announcements), 0u);
+    power_release_sync();
+    wait_until(&answers, count);
+    wait_until(&announcements, 1);
+    cr_assert_eq(save_one(&fixture, cursor_of("a", a, topic, 1, "one"), NULL), TOPIC_DONE);
+    cr_assert_eq(atomic_load(&announcements), 1u, "once");
+    cr_assert_str_eq(cursors_text(&fixture), "a:1=one(7)");
 }
 
 /* ---- what is deleted ---- */
