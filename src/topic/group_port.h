@@ -18,8 +18,8 @@
 #define MAX_CURSORS 65536u
 #define MAX_CURSOR_BYTES ((size_t)64 << 10)
 #define MAX_COUNTS_BYTES ((size_t)1024)
-/* Of one save. */
-#define MAX_SAVED_CURSORS 1024u
+/* Of one save: 16 MiB of cursors at most. */
+#define MAX_SAVED_CURSORS 256u
 
 /* ---- changing ---- */
 
