@@ -50,7 +50,7 @@ static unsigned close_queue(struct queue *queue)
     for (bool is_down = !queue->server; !is_down; is_down = event.tag == queue->server, completed++)
         event = next(queue);
     grpc_completion_queue_shutdown(queue->queue);
-    while ((event = next(queue)).type == GRPC_OP_COMPLETE)
+    while (next(queue).type == GRPC_OP_COMPLETE)
         completed++;
     if (queue->server)
         grpc_server_destroy(queue->server);
