@@ -75,6 +75,7 @@ class PublishCase(TopicsCase):
         self.assertEqual((fault.code, fault.reason), (code, reason), str(fault))
         for part in parts:
             self.assertIn(part, fault.message)
+        return fault
 
     def range_of(self, answer):
         return [(each.topic, each.first_sequence, each.last_sequence) for each in answer.ranges]
@@ -239,8 +240,9 @@ class Numbers(PublishCase):
     def test_gaps_and_earlier_lives_are_refused(self):
         self.publish(events("a", "1"), publisher=numbers(1, life=7))
         batch = events("a", "x")
-        self.refused(batch, CODE.FAILED_PRECONDITION, "NUMBER_GAP", "the next number is 2", "got 3",
-                     publisher=numbers(3, life=7))
+        gap = self.refused(batch, CODE.FAILED_PRECONDITION, "NUMBER_GAP", "the next number is 2", "got 3",
+                           publisher=numbers(3, life=7))
+        self.assertEqual(gap.parts["google.rpc.ErrorInfo"].metadata["bound"], "the next number is 2")
         self.refused(batch, CODE.ABORTED, "PUBLISHER_FENCED", publisher=numbers(2, life=6))
         self.refused(batch, CODE.FAILED_PRECONDITION, "PUBLISHER_UNKNOWN", publisher=numbers(2, b"new"))
         self.assertEqual(self.range_of(self.publish(batch, publisher=numbers(100, life=8))), [("a", 2, 2)])

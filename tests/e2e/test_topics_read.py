@@ -72,6 +72,8 @@ class Reading(TopicsCase):
         fault = late.wait_end()
         self.assertEqual((fault.code, fault.reason), (CODE.OUT_OF_RANGE, "TRIMMED"))
         self.assertIn(f"the first is {first}", fault.message)
+        self.assertEqual(dict(fault.parts["google.rpc.ErrorInfo"].metadata), {
+            "field": "topic", "value": '"@orders"', "bound": f"sequence 1: the first is {first}"})
         self.assertEqual(late.received.delivered, 0)
         self.assertEqual(self.all_from(v1.Start(sequence=first)), list(range(first, 31)))
         self.assertEqual(self.all_from(v1.Start(earliest={})), list(range(first, 31)))

@@ -12,7 +12,7 @@ NO_REGISTRY = re.compile(
     r"dial tcp|no such host|i/o timeout|ENOTFOUND|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|ECONNRESET"
     r"|could not (transfer|resolve|be resolved)|unresolv|unknown host|spurious network"
     r"|failed to (download|fetch)|unable to update registry|couldn't connect"
-    r"|NewConnectionError|No matching distribution", re.IGNORECASE)
+    r"|failed to establish a new connection|from versions: none", re.IGNORECASE)
 
 
 class Skipped(Exception):
