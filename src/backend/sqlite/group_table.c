@@ -271,15 +271,20 @@ static bool each_row(struct database *database, bool (*each)(void *ctx, const st
     return code == SQLITE_DONE || database_refuse(database, code, "read the cursors", refusal);
 }
 
+static bool is_last_deleted(const struct group_table *groups, uint64_t id)
+{
+    const struct list *last = groups->deleted.prev;
+
+    return last != &groups->deleted && container_of(last, struct stored_group, node)->id == id;
+}
+
 /* Those of a group that is gone are removed later. Rows are in the order of groups. */
 static bool count_cursor(void *ctx, const struct group_cursor_info *info)
 {
     struct group_table *groups = ctx;
-    struct list *last = list_last(&groups->deleted);
 
     groups->next_cursors++;
-    if (info->group.size > 0 ||
-        (last && container_of(last, struct stored_group, node)->id == info->incarnation))
+    if (info->group.size > 0 || is_last_deleted(groups, info->incarnation))
         return true;
     struct stored_group *group =
         group_new((struct bytes){NULL, 0}, (struct bytes){NULL, 0}, info->incarnation, 0);
