@@ -134,7 +134,9 @@ bool socket_lingers(int fd)
     if (!socket)
         return false;
     pthread_mutex_lock(&socket->lock);
-    bool lingers = socket->was_written && !socket->is_over;
+    /* Where the core itself leaves a server that it has dialled, nothing waits to be read there. */
+    const bool is_due = socket->role == H2GUARD_SERVER || socket->ended || socket->ended_by_core;
+    bool lingers = is_due && socket->was_written && !socket->is_over;
     pthread_mutex_unlock(&socket->lock);
     return lingers;
 }
