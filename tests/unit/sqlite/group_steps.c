@@ -2,32 +2,12 @@
 #include "group_steps.h"
 
 #include <criterion/criterion.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_SHOWN 64u
 #define SHOWN_BYTES 256u
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t answered = PTHREAD_COND_INITIALIZER;
-
-static void set(bool *flag)
-{
-    pthread_mutex_lock(&lock);
-    *flag = true;
-    pthread_cond_broadcast(&answered);
-    pthread_mutex_unlock(&lock);
-}
-
-static void await(const bool *flag)
-{
-    pthread_mutex_lock(&lock);
-    while (!*flag)
-        pthread_cond_wait(&answered, &lock);
-    pthread_mutex_unlock(&lock);
-}
 
 /* ---- changes ---- */
 
@@ -38,7 +18,7 @@ struct group_step {
 
 static void on_changed(struct group_change *change)
 {
-    set(&container_of(change, struct group_step, change)->is_done);
+    answer_is_there(&container_of(change, struct group_step, change)->is_done);
 }
 
 struct group_change change_group(struct store_fixture *fixture, enum group_verb verb, const char *name,
@@ -50,7 +30,7 @@ struct group_change change_group(struct store_fixture *fixture, enum group_verb 
             .verb = verb, .name = text_bytes(name), .settings = text_bytes(settings), .done = on_changed}};
 
     port.change(port.ctx, &step.change);
-    await(&step.is_done);
+    answer_await(&step.is_done);
     return step.change;
 }
 
@@ -71,7 +51,7 @@ struct save_step {
 
 static void on_saved(struct group_save *save)
 {
-    set(&container_of(save, struct save_step, save)->is_done);
+    answer_is_there(&container_of(save, struct save_step, save)->is_done);
 }
 
 enum topic_outcome save_all(struct store_fixture *fixture, const struct group_cursor *cursors, uint32_t count,
@@ -84,7 +64,7 @@ enum topic_outcome save_all(struct store_fixture *fixture, const struct group_cu
                                       .done = on_saved}};
 
     cr_assert_eq(port.save(port.ctx, &step.save), ERR_OK);
-    await(&step.is_done);
+    answer_await(&step.is_done);
     if (dead)
         cr_assert_eq(batch_end(dead), step.save.outcome, "both or neither");
     return step.save.outcome;

@@ -9,24 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/splitmix.h"
+#include "cuts.h"
 #include "group_steps.h"
-#include "power_vfs.h"
 
 #define LIVES 4u /* of one store */
 
 static struct store_fixture fixture;
-static uint64_t random_state, topic, dead, groups[2];
+static uint64_t topic, dead, groups[2];
 static unsigned tried, confirmed; /* rounds */
 
 static void begin(void)
 {
-    const char *seed = getenv("TOPIC_SEED");
-
-    random_state = seed ? strtoull(seed, NULL, 10) : 1;
-    power_vfs_register();
-    power_plan_set(&(struct power_plan){.off_at = 0});
-    fixture_init(&fixture);
+    cuts_begin(&fixture);
 }
 
 static void end(void)
@@ -35,11 +29,6 @@ static void end(void)
 }
 
 TestSuite(group_cuts, .init = begin, .fini = end, .timeout = 280);
-
-static unsigned roll(unsigned sides)
-{
-    return (unsigned)(splitmix64(&random_state) % sides);
-}
 
 /* ---- a life ---- */
 
@@ -157,7 +146,7 @@ static unsigned live(struct power_plan (*plan_of)(void))
         if (fixture_open(&fixture) == ERR_OK)
             work(30);
         fixture_close(&fixture);
-        power_return(splitmix64(&random_state));
+        power_return(cuts_random());
         fixture_expect_open(&fixture);
         check();
         work(2);
@@ -169,31 +158,12 @@ static unsigned live(struct power_plan (*plan_of)(void))
     return LIVES;
 }
 
-static unsigned campaign(unsigned in_tests)
-{
-    const char *cuts = getenv("TOPIC_CUTS");
-
-    return cuts ? (unsigned)strtoul(cuts, NULL, 10) : in_tests;
-}
-
-static struct power_plan power_off(void)
-{
-    return (struct power_plan){.off_at = 1 + roll(roll(2) == 0 ? 60 : 250)};
-}
-
 Test(group_cuts, a_power_cut_leaves_a_save_whole_or_absent)
 {
-    for (unsigned cuts = 0; cuts < campaign(1000); cuts += live(power_off))
-        ;
-}
-
-static struct power_plan failing_sync(void)
-{
-    return (struct power_plan){.fail_sync_at = 1 + roll(40), .off_at = roll(3) == 0 ? 1 + roll(250) : 0};
+    cuts_run(cuts_wanted(1000), live, power_off);
 }
 
 Test(group_cuts, a_sync_that_fails_leaves_a_save_whole_or_absent)
 {
-    for (unsigned cuts = 0; cuts < campaign(1000); cuts += live(failing_sync))
-        ;
+    cuts_run(cuts_wanted(1000), live, failing_sync);
 }

@@ -10,9 +10,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/splitmix.h"
+#include "cuts.h"
 #include "marked_events.h"
-#include "power_vfs.h"
 
 #define LIVES 4u /* of one store */
 #define MAX_EVENTS 4000u
@@ -21,18 +20,13 @@
 #define PATIENCE_NS (10 * NS_PER_S)
 
 static struct store_fixture fixture;
-static uint64_t random_state, topic;
+static uint64_t topic;
 static unsigned sent, confirmed_below; /* events [1, sent] were sent; those up to the other one confirmed */
 static unsigned times[MAX_EVENTS + 1];
 
 static void begin(void)
 {
-    const char *seed = getenv("TOPIC_SEED");
-
-    random_state = seed ? strtoull(seed, NULL, 10) : 1;
-    power_vfs_register();
-    power_plan_set(&(struct power_plan){.off_at = 0});
-    fixture_init(&fixture);
+    cuts_begin(&fixture);
 }
 
 static void end(void)
@@ -41,11 +35,6 @@ static void end(void)
 }
 
 TestSuite(mark_cuts, .init = begin, .fini = end);
-
-static unsigned roll(unsigned sides)
-{
-    return (unsigned)(splitmix64(&random_state) % sides);
-}
 
 /* ---- a life ---- */
 
@@ -141,7 +130,7 @@ static unsigned live(struct power_plan (*plan_of)(void))
             work(30);
         }
         fixture_close(&fixture);
-        power_return(splitmix64(&random_state));
+        power_return(cuts_random());
         fixture_expect_open(&fixture);
         appeared_listen(&fixture);
         check();
@@ -154,33 +143,14 @@ static unsigned live(struct power_plan (*plan_of)(void))
     return LIVES;
 }
 
-static unsigned campaign(unsigned in_tests)
-{
-    const char *cuts = getenv("TOPIC_CUTS");
-
-    return cuts ? (unsigned)strtoul(cuts, NULL, 10) : in_tests;
-}
-
-static struct power_plan power_off(void)
-{
-    return (struct power_plan){.off_at = 1 + roll(roll(2) == 0 ? 60 : 250)};
-}
-
 Test(mark_cuts, a_power_cut_loses_nothing_and_doubles_nothing)
 {
-    for (unsigned cuts = 0; cuts < campaign(1000); cuts += live(power_off))
-        ;
-}
-
-static struct power_plan failing_sync(void)
-{
-    return (struct power_plan){.fail_sync_at = 1 + roll(40), .off_at = roll(3) == 0 ? 1 + roll(250) : 0};
+    cuts_run(cuts_wanted(1000), live, power_off);
 }
 
 Test(mark_cuts, a_sync_that_fails_loses_nothing_and_doubles_nothing)
 {
-    for (unsigned cuts = 0; cuts < campaign(1000); cuts += live(failing_sync))
-        ;
+    cuts_run(cuts_wanted(1000), live, failing_sync);
 }
 
 static struct power_plan full_disk(void)
@@ -191,6 +161,5 @@ static struct power_plan full_disk(void)
 
 Test(mark_cuts, a_full_disk_loses_nothing_and_doubles_nothing)
 {
-    for (unsigned cuts = 0; cuts < campaign(100) / 4; cuts += live(full_disk))
-        ;
+    cuts_run(cuts_wanted(100) / 4, live, full_disk);
 }

@@ -17,8 +17,7 @@
 #include <unistd.h>
 
 #include "base/map.h"
-#include "base/splitmix.h"
-#include "power_vfs.h"
+#include "cuts.h"
 #include "topic_fixture.h"
 
 #define PRODUCERS 3u
@@ -40,16 +39,10 @@ struct journal {
 
 static struct store_fixture fixture;
 static struct journal journal;
-static uint64_t random_state;
 
 static void begin(void)
 {
-    const char *seed = getenv("TOPIC_SEED");
-
-    random_state = seed ? strtoull(seed, NULL, 10) : 1;
-    power_vfs_register();
-    power_plan_set(&(struct power_plan){.off_at = 0});
-    fixture_init(&fixture);
+    cuts_begin(&fixture);
 }
 
 static void end(void)
@@ -58,11 +51,6 @@ static void end(void)
 }
 
 TestSuite(topic_cuts, .init = begin, .fini = end);
-
-static unsigned roll(unsigned sides)
-{
-    return (unsigned)(splitmix64(&random_state) % sides);
-}
 
 /* ---- a life ---- */
 
@@ -244,7 +232,7 @@ static unsigned live(struct power_plan (*plan_of)(void))
         if (fixture_open(&fixture) == ERR_OK)
             work(30);
         fixture_close(&fixture);
-        power_return(splitmix64(&random_state));
+        power_return(cuts_random());
         fixture_expect_open(&fixture);
         check_all();
         if (i + 1 == LIVES) { /* what was not confirmed is sent again, and all goes on */
@@ -258,33 +246,14 @@ static unsigned live(struct power_plan (*plan_of)(void))
     return LIVES;
 }
 
-static unsigned campaign(unsigned in_tests)
-{
-    const char *cuts = getenv("TOPIC_CUTS");
-
-    return cuts ? (unsigned)strtoul(cuts, NULL, 10) : in_tests;
-}
-
-static struct power_plan power_off(void)
-{
-    return (struct power_plan){.off_at = 1 + roll(roll(2) == 0 ? 60 : 250)};
-}
-
 Test(topic_cuts, a_power_cut_loses_nothing_that_was_confirmed)
 {
-    for (unsigned cuts = 0; cuts < campaign(1000); cuts += live(power_off))
-        ;
-}
-
-static struct power_plan failing_sync(void)
-{
-    return (struct power_plan){.fail_sync_at = 1 + roll(40), .off_at = roll(3) == 0 ? 1 + roll(250) : 0};
+    cuts_run(cuts_wanted(1000), live, power_off);
 }
 
 Test(topic_cuts, a_sync_that_fails_loses_nothing_that_was_confirmed)
 {
-    for (unsigned cuts = 0; cuts < campaign(1000); cuts += live(failing_sync))
-        ;
+    cuts_run(cuts_wanted(1000), live, failing_sync);
 }
 
 static struct power_plan full_disk(void)
@@ -295,8 +264,7 @@ static struct power_plan full_disk(void)
 
 Test(topic_cuts, a_full_disk_loses_nothing_that_was_confirmed)
 {
-    for (unsigned cuts = 0; cuts < campaign(100) / 4; cuts += live(full_disk))
-        ;
+    cuts_run(cuts_wanted(100) / 4, live, full_disk);
 }
 
 /* ---- decay ---- */
@@ -358,7 +326,7 @@ Test(topic_cuts, a_bit_that_flips_is_found_or_harmless)
     fixture_close(&fixture);
     const size_t size = load(good, sizeof(good));
     for (unsigned i = 0; i < 100; i++) {
-        const size_t bit = splitmix64(&random_state) % (size * 8);
+        const size_t bit = cuts_random() % (size * 8);
 
         good[bit / 8] = (char)(good[bit / 8] ^ 1 << bit % 8);
         save(good, size);

@@ -12,7 +12,7 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t answered = PTHREAD_COND_INITIALIZER;
 
-static void set(bool *flag)
+void answer_is_there(bool *flag)
 {
     pthread_mutex_lock(&lock);
     *flag = true;
@@ -20,7 +20,7 @@ static void set(bool *flag)
     pthread_mutex_unlock(&lock);
 }
 
-static void await(const bool *flag)
+void answer_await(const bool *flag)
 {
     pthread_mutex_lock(&lock);
     while (!*flag)
@@ -42,7 +42,7 @@ struct change_step {
 
 static void on_changed(struct topic_change *change)
 {
-    set(&container_of(change, struct change_step, change)->is_done);
+    answer_is_there(&container_of(change, struct change_step, change)->is_done);
 }
 
 struct topic_change change_topic(struct store_fixture *fixture, enum topic_verb verb, const char *name,
@@ -53,7 +53,7 @@ struct topic_change change_topic(struct store_fixture *fixture, enum topic_verb 
         .change = {.verb = verb, .name = text_bytes(name), .settings = settings, .done = on_changed}};
 
     port.change(port.ctx, &step.change);
-    await(&step.is_done);
+    answer_await(&step.is_done);
     return step.change;
 }
 
@@ -70,7 +70,7 @@ uint64_t make_topic(struct store_fixture *fixture, const char *name)
 
 static void on_appended(struct topic_append *append)
 {
-    set(&container_of(append, struct batch, append)->is_done);
+    answer_is_there(&container_of(append, struct batch, append)->is_done);
 }
 
 static void add_event(struct buf *events, char producer, uint64_t number, size_t padding)
@@ -114,7 +114,7 @@ void batch_begin(struct store_fixture *fixture, struct batch *batch)
 
 enum topic_outcome batch_end(struct batch *batch)
 {
-    await(&batch->is_done);
+    answer_await(&batch->is_done);
     buf_fini(&batch->events);
     return batch->append.outcome;
 }
@@ -138,7 +138,7 @@ struct read_state {
 
 static void on_read(struct topic_read *read)
 {
-    set(&container_of(read, struct read_state, read)->is_done);
+    answer_is_there(&container_of(read, struct read_state, read)->is_done);
 }
 
 void read_step(struct store_fixture *fixture, struct topic_read *read)
@@ -150,7 +150,7 @@ void read_step(struct store_fixture *fixture, struct topic_read *read)
     *state = (struct read_state){.read = *read};
     state->read.done = on_read;
     port.read(port.ctx, &state->read);
-    await(&state->is_done);
+    answer_await(&state->is_done);
     *read = state->read;
     free(state);
 }

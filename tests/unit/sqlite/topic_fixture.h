@@ -10,6 +10,11 @@
 /* The topics of the fixture's store, which is open. */
 struct topic_port topics_of(struct store_fixture *fixture);
 
+/* For the answers that come on a thread of the store: *flag becomes true, and whoever waits for it
+ * goes on. */
+void answer_is_there(bool *flag);
+void answer_await(const bool *flag);
+
 /* Makes, changes or deletes a topic. */
 struct topic_change change_topic(struct store_fixture *fixture, enum topic_verb verb, const char *name,
                                  struct topic_settings settings);
