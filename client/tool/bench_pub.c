@@ -345,9 +345,8 @@ static const struct option options[] = {
     {0, "window", OPTION_COUNT, "N", OFFSET(window),
      "events of each publisher that may wait for their confirmation (default: 262144)"},
     {0, "batch", OPTION_COUNT, "N", OFFSET(batch),
-     "at most this many events in a message, which are due together with --rate (default: 4096, and each "
-     "event "
-     "is due by itself)"},
+     "at most this many events in a message; with --rate they are due together (default: 4096, and each "
+     "event is due by itself)"},
     REPORT_OPTIONS(OFFSET(report)),
 };
 

@@ -80,12 +80,18 @@ uint64_t bench_share(const struct bench_plan *plan, uint32_t number)
     return plan->events / plan->publishers + (number < plan->events % plan->publishers ? 1 : 0);
 }
 
+/* How many events are due together. */
+static uint64_t due_together(const struct bench_plan *plan)
+{
+    return MAX_OF(plan->batch, 1);
+}
+
 /* Publishers publish messages in turn: message i of publisher p is message i * publishers + p of
  * all, and the events of one message are due together. */
 int64_t bench_due_ns(const struct bench_publisher *publisher, uint64_t number)
 {
     const struct bench_plan *plan = publisher->plan;
-    const uint64_t together = MAX_OF(plan->batch, 1);
+    const uint64_t together = due_together(plan);
     const uint64_t message = number / together;
     const double turn = (double)message * plan->publishers + publisher->number;
 
@@ -133,7 +139,7 @@ static bool prepare(struct bench_publisher *publisher, uint64_t number)
             return false;
         atomic_store_explicit(&publisher->published, number, memory_order_relaxed);
     }
-    if (plan->rate > 0 && number % MAX_OF(plan->batch, 1) == 0) {
+    if (plan->rate > 0 && number % due_together(plan) == 0) {
         atomic_store_explicit(&publisher->published, number, memory_order_relaxed);
         publisher->due_ns = bench_due_ns(publisher, number);
         if (!wait_until(plan, publisher->due_ns))
