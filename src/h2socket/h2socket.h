@@ -11,7 +11,7 @@
  *   sendmsg()     shows the guard what was sent.
  *   epoll_wait()  of the core's set: adds an event for each socket whose turn has come.
  *   shutdown()    leaves the peer time to read what was written last.
- *   close()       ends the entry. Where the peer has not closed yet, the descriptor stays open for
+ *   close()       ends the entry. Where a client has not closed yet, the descriptor stays open for
  *                 up to LINGER_NS more (linger.h), and the connection counts until then.
  *
  * A turn of a socket begins when a thread of the core has polled, or when the socket has waited. A

@@ -8,6 +8,9 @@
  * the peer sends is read and dropped, until it closes too, or its time is over. RFC 9112, section
  * 9.6, has the same advice for HTTP/1.
  *
+ * A connection that the server has dialled lingers only where it ended with a GOAWAY: a client that
+ * leaves has nothing else to tell.
+ *
  * A connection that lingers is still one of its peer's (socket_table.c): whoever does not close
  * has fewer others.
  *

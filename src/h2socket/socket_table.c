@@ -134,7 +134,8 @@ bool socket_lingers(int fd)
     if (!socket)
         return false;
     pthread_mutex_lock(&socket->lock);
-    /* Where the core itself leaves a server that it has dialled, nothing waits to be read there. */
+    /* What the core has dialled it may forget once it has shut it down: then only the end of both
+     * directions brings it to close the socket (server/dial/upstream_guard.h). */
     const bool is_due = socket->role == H2GUARD_SERVER || socket->ended || socket->ended_by_core;
     bool lingers = is_due && socket->was_written && !socket->is_over;
     pthread_mutex_unlock(&socket->lock);

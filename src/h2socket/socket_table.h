@@ -22,7 +22,7 @@ static inline struct h2socket *socket_of(int fd)
 void socket_end_largest(struct h2socket *socket);
 
 /* Whether a descriptor is that of a connection that lingers when it is closed: its peer has not
- * closed, and may not have read yet what was written. */
+ * closed, and may not have read yet what was written for it (linger.h). */
 bool socket_lingers(int fd);
 
 /* A descriptor is about to be closed: its entry goes, where it has one. True: it is not to be
