@@ -3,8 +3,9 @@
  * has one.
  *
  * The core (1.51) forgets a connection whose channel is destroyed after the handshake and before
- * SETTINGS have come: it then keeps it for ever, with its descriptor. So the socket is given up
- * before the channel is destroyed.
+ * the channel is ready: it then keeps it for ever, with its descriptor. So the socket is given up
+ * before the channel is destroyed. That mends it where SETTINGS have not come. Where the core has
+ * read them, but another thread of it has not published the connection yet, it is still forgotten.
  *
  * Threads: any. */
 #ifndef TRIBUTARY_SERVER_DIAL_UPSTREAM_GUARD_H
