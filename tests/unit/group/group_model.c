@@ -319,8 +319,8 @@ static void check_source(const struct model_source *source)
     }
 }
 
-/* Whether something may be dispatched to the member for certain. *is_bytes_out: an event has too
- * many bytes for now, and whether others go before it is the group's to decide. */
+/* Whether something may be dispatched to the member for certain. *is_bytes_out: an event has more
+ * bytes than what is in flight leaves, and whether others go before it is the group's to decide. */
 static bool may_dispatch(int member, bool *is_bytes_out)
 {
     uint32_t events = 0;
